@@ -1,0 +1,136 @@
+/** Speed of the embedded model: prefill, decode and training. */
+import { createRng, type TrainingExample } from "../core/mod.ts";
+import type { Gpu } from "../kernels/gpu.ts";
+import { generate } from "../model/generator.ts";
+import type { OpenModel } from "../model/language_model.ts";
+
+/** Rows of a batch that are decoded at once, beside a single one. */
+const BATCH = 64;
+
+/** Tokens of a prompt and of an answer; and of one training example: prompt, query behind it, target behind it. */
+const PROMPT = 32, ANSWER = 32, QUERY = 30, TARGET = 2;
+
+const TRAINING_BATCH = 16;
+
+/** Figures of decoding at one batch size. */
+export interface DecodeResult {
+  readonly rows: number;
+  readonly tokensPerSecond: number;
+  readonly msPerStep: number;
+  readonly dispatchesPerStep: number;
+  readonly submitsPerStep: number;
+  /** Wall time of a step less the GPU's time for its kernels, in ms; null without timestamps. */
+  readonly msOutsideGpu: number | null;
+}
+
+/** Figures of the embedded model. */
+export interface ModelResult {
+  readonly parameters: number;
+  readonly prefillTokensPerSecond: number;
+  readonly decode: readonly DecodeResult[];
+  readonly trainingExamplesPerSecond: number;
+  readonly trainingTokensPerExample: number;
+}
+
+/** Times the model's three jobs. */
+export async function benchModel(gpu: Gpu, model: OpenModel, rounds: number): Promise<ModelResult> {
+  const { width, layers, heads, kvHeads, headDim, feedForward, vocabulary } = model.description;
+  const perLayer = width * headDim * (2 * heads + 2 * kvHeads) + 3 * width * feedForward;
+  return {
+    parameters: layers * perLayer + vocabulary * width,
+    prefillTokensPerSecond: await benchPrefill(model, rounds),
+    decode: [await benchDecode(gpu, model, 1, rounds), await benchDecode(gpu, model, BATCH, rounds)],
+    ...await benchTraining(model, rounds),
+  };
+}
+
+async function benchPrefill(model: OpenModel, rounds: number): Promise<number> {
+  const prompts = tokens(model, BATCH, PROMPT);
+  const time = await median(rounds, async () => {
+    for await (const _ of model.tokenLogits(prompts, [1, 2], { batchSize: BATCH })) { /* drained */ }
+  });
+  return 1000 * BATCH * PROMPT / time;
+}
+
+/** The difference between long and short answers, so that prefill and set-up do not count. */
+async function benchDecode(gpu: Gpu, model: OpenModel, rows: number, rounds: number): Promise<DecodeResult> {
+  const prompts = tokens(model, rows, PROMPT);
+  // Without stop tokens, so that all rows write as many tokens.
+  const write = async (maxNewTokens: number) => {
+    const options = { maxNewTokens, batchSize: rows, temperature: 0, topP: 1, seed: 1 };
+    for await (const _ of generate(model.transformer, prompts, [], options)) { /* drained */ }
+  };
+  const steps = ANSWER - 1;
+  const measure = async (value: () => number) => {
+    const start = value();
+    await write(1);
+    const middle = value();
+    await write(ANSWER);
+    return (value() - middle) - (middle - start);
+  };
+  await write(2);
+  const dispatches = await measure(() => gpu.counts.dispatches);
+  const submits = await measure(() => gpu.counts.submits);
+  const samples: number[] = [];
+  for (let round = 0; round < rounds; round++) samples.push(await measure(() => performance.now()));
+  const wall = samples.sort((a, b) => a - b)[Math.floor(rounds / 2)];
+  const gpuTime = await gpuMilliseconds(gpu, () => write(ANSWER)) -
+    await gpuMilliseconds(gpu, () => write(1));
+  return {
+    rows,
+    tokensPerSecond: 1000 * rows * steps / wall,
+    msPerStep: wall / steps,
+    dispatchesPerStep: dispatches / steps,
+    submitsPerStep: submits / steps,
+    msOutsideGpu: Number.isNaN(gpuTime) ? null : (wall - gpuTime) / steps,
+  };
+}
+
+async function benchTraining(model: OpenModel, rounds: number) {
+  const examples = tokens(model, TRAINING_BATCH, PROMPT + QUERY + TARGET).map((ids, id): TrainingExample => ({
+    id,
+    prefix: ids.slice(0, PROMPT),
+    branches: [ids.slice(PROMPT, PROMPT + QUERY), ids.slice(PROMPT + QUERY)],
+    losses: [
+      { kind: "choice", branch: 0, tokens: [1, 2], label: id % 2, smoothing: 0, weight: 1 },
+      { kind: "divergence", branch: 1, count: TARGET, type: "jsd", weight: 1 },
+    ],
+  }));
+  const lora = { rank: 8, alpha: 32, dropout: 0.1, targetModules: ["q_proj", "v_proj"] };
+  const adamw = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 };
+  const adapter = await model.createAdapter(lora, createRng(1));
+  const trainer = model.createTrainer(adapter, adamw, 1);
+  const time = await median(rounds, async () => void await trainer.train([examples], 1e-4));
+  trainer.free();
+  adapter.free();
+  return {
+    trainingExamplesPerSecond: 1000 * TRAINING_BATCH / time,
+    trainingTokensPerExample: PROMPT + QUERY + TARGET,
+  };
+}
+
+/** The GPU's time for all kernels that `work` runs; NaN without timestamps. */
+async function gpuMilliseconds(gpu: Gpu, work: () => Promise<void>): Promise<number> {
+  const kernels = await gpu.profile(work);
+  if (kernels.size === 0) return NaN;
+  return kernels.values().reduce((sum, { nanoseconds }) => sum + nanoseconds, 0) / 1e6;
+}
+
+async function median(rounds: number, run: () => Promise<void>): Promise<number> {
+  await run();
+  const samples: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const start = performance.now();
+    await run();
+    samples.push(performance.now() - start);
+  }
+  return samples.sort((a, b) => a - b)[Math.floor(rounds / 2)];
+}
+
+function tokens(model: OpenModel, rows: number, length: number): number[][] {
+  const rng = createRng(1);
+  return Array.from(
+    { length: rows },
+    () => Array.from({ length }, () => rng.integer(model.description.vocabulary)),
+  );
+}

@@ -1,0 +1,89 @@
+import { closest, distance } from "fastest-levenshtein";
+
+/** Which side has to act, and with which exit code a task reports it. */
+export type ErrorKind =
+  /** The command line or a plugin's options are wrong. */
+  | "usage"
+  /** No usable GPU adapter, or one too small for the job. */
+  | "adapter"
+  /** A dataset, checkpoint or file is missing, damaged or of another shape than asked. */
+  | "data"
+  /** A plugin broke its contract or threw: its author's bug, so the stack is kept. */
+  | "plugin"
+  /** The program called itself wrongly: our bug, so the stack is kept. */
+  | "internal";
+
+/** Exit code of each {@linkcode ErrorKind}. */
+export const EXIT_CODES: Readonly<Record<ErrorKind, number>> = {
+  internal: 1,
+  plugin: 1,
+  usage: 2,
+  adapter: 3,
+  data: 4,
+};
+
+/** The three things an error message has to say. */
+export interface ErrorParts {
+  /** What was wrong, with the value received. */
+  readonly what: string;
+  /** Where: file and line, tensor, kernel, flag. */
+  readonly where: string;
+  /** What to do about it. */
+  readonly fix: string;
+  /** Who has to act; sets the exit code. */
+  readonly kind: ErrorKind;
+  /** The error underneath, if there was one. */
+  readonly cause?: unknown;
+}
+
+/**
+ * The one error class of this project: what was wrong, where, and what to do.
+ *
+ * @example It prints as three lines
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { UserError } from "@credence/credence";
+ *
+ * const error = new UserError({
+ *   kind: "usage",
+ *   what: 'Unknown flag "--modle-name"',
+ *   where: "deno task evaluate",
+ *   fix: 'did you mean "--model-name"?',
+ * });
+ * assertEquals(error.message.split("\n").length, 3);
+ * assertEquals(error.exitCode, 2);
+ * ```
+ */
+export class UserError extends Error {
+  override readonly name = "UserError";
+  readonly kind: ErrorKind;
+  readonly what: string;
+  readonly where: string;
+  readonly fix: string;
+
+  constructor({ what, where, fix, kind, cause }: ErrorParts) {
+    super(`${what}\n  where: ${where}\n  fix:   ${fix}`, { cause });
+    this.what = what;
+    this.where = where;
+    this.fix = fix;
+    this.kind = kind;
+  }
+
+  /** The exit code a task ends with. */
+  get exitCode(): number {
+    return EXIT_CODES[this.kind];
+  }
+}
+
+/** The name of the list that is most like `name`, if one is like it at all. */
+export function nearest(name: string, names: readonly string[]): string | undefined {
+  if (names.length === 0) return undefined;
+  const best = closest(name, names as string[]);
+  return distance(name, best) <= Math.max(2, Math.floor(name.length / 3)) ? best : undefined;
+}
+
+/** Advice for a name that is not in a list: the nearest one, or all of them. */
+export function suggestion(name: string, names: readonly string[]): string {
+  const near = nearest(name, names);
+  return near === undefined ? `use one of ${names.join(", ")}` : `did you mean "${near}"?`;
+}

@@ -1,0 +1,87 @@
+/**
+ * The contracts and stages: everything a plugin may import. `/mod.ts` re-exports it.
+ *
+ * @module
+ */
+export { EXIT_CODES, nearest, suggestion, UserError } from "./errors.ts";
+export type { ErrorKind, ErrorParts } from "./errors.ts";
+export { readCsv, writeCsv } from "./csv.ts";
+export {
+  dataError,
+  exists,
+  hashFile,
+  readJson,
+  readText,
+  writeFileAtomic,
+  writeJsonAtomic,
+} from "./files.ts";
+export { estimate, RESAMPLES } from "./bootstrap.ts";
+export type { Estimate, Undefined } from "./bootstrap.ts";
+export { Journal } from "./journal.ts";
+export { flagName, resolveOptions } from "./options.ts";
+export { answeredText, isStoredRow, promptText, SPLITS } from "./records.ts";
+export type {
+  Generation,
+  Label,
+  Labeled,
+  Prediction,
+  Prompt,
+  Question,
+  Split,
+  StoredRow,
+  StyleWording,
+  Wording,
+} from "./records.ts";
+export { Registry, splitName } from "./registry.ts";
+export type { PluginByKind, Registered } from "./registry.ts";
+export { readPredictions, writePredictions } from "./predictions.ts";
+export type { PredictionRow } from "./predictions.ts";
+export { answerTokens, encodeWithin, queryText, ROMAN_CHOICE } from "./query.ts";
+export type { QueryFormat } from "./query.ts";
+export { createRng } from "./rng.ts";
+export { isLabeled, readRows, ROW_COLUMNS, writeRows } from "./rows.ts";
+export type { Rng } from "./rng.ts";
+export { canonical, RunFolder } from "./run_folder.ts";
+export type { Json, StageInputs, StageOutcome, StageRecord, StageRun } from "./run_folder.ts";
+export { predictConfidence, summarise } from "./stages/evaluate.ts";
+export type { Summary } from "./stages/evaluate.ts";
+export { renderReport } from "./stages/report.ts";
+export type { ReportedRun } from "./stages/report.ts";
+export { generateAnswers } from "./stages/generate.ts";
+export { labelAnswers } from "./stages/label.ts";
+export { loadPrompts } from "./stages/prompts.ts";
+export type { PromptRun } from "./stages/prompts.ts";
+export { fitTemperature, probabilityCorrect, TEMPERATURE_LIMITS } from "./temperature.ts";
+export type { ScoredLogits, Temperature } from "./temperature.ts";
+export { answerText, renderPrompt } from "./wording.ts";
+export type {
+  Adapter,
+  Continuation,
+  Dataset,
+  DatasetRequest,
+  DivergenceType,
+  GenerationOptions,
+  Labeler,
+  LanguageModel,
+  LoraOptions,
+  LossTerm,
+  Method,
+  MethodContext,
+  Metric,
+  ModelFamily,
+  OptimizerOptions,
+  Options,
+  Plugin,
+  PluginBase,
+  PluginKind,
+  ProgressSink,
+  PromptStyle,
+  Scored,
+  StepResult,
+  Tokenizer,
+  Trainer,
+  TrainingContext,
+  TrainingExample,
+  TrainingRows,
+  TransformerDescription,
+} from "./types.ts";

@@ -1,0 +1,90 @@
+/** The three parts of a dataset. Training reads the first two, evaluation the last. */
+export type Split = "train" | "validation" | "test";
+
+/** All splits, in the order they are generated. */
+export const SPLITS: readonly Split[] = ["train", "validation", "test"];
+
+/** How one prompt style words a dataset's questions; `{question}` and `{passage}` stand for the question's own. */
+export interface StyleWording {
+  /** The question as the model reads it, e.g. `"Question: {question}"`. */
+  readonly context?: string;
+  /** What the answer follows, e.g. `"\nAnswer:"`. */
+  readonly targetPrompt?: string;
+  /** First line above the worked examples of a few-shot prompt. */
+  readonly header?: string;
+  /** Last line between the worked examples and the question. */
+  readonly tail?: string;
+}
+
+/** What is special to a dataset, by the name of the prompt style. */
+export type Wording = Readonly<Record<string, StyleWording>>;
+
+/** What a dataset yields: a question and its answer, with no prompt text. */
+export interface Question {
+  /** Unique within the dataset, stable between runs. */
+  readonly id: string;
+  readonly split: Split;
+  readonly question: string;
+  readonly passage?: string;
+  readonly choices?: readonly string[];
+  /** Index into `choices`, from 0, or the answer itself. */
+  readonly answer: number | string;
+  /** Questions that belong together, e.g. an MMLU subject. */
+  readonly group?: string;
+  readonly wording?: Wording;
+}
+
+/** A question as a model reads it. The four texts are the seed's CSV columns. */
+export interface Prompt {
+  readonly id: string;
+  readonly split: Split;
+  readonly group?: string;
+  /** Worked examples in front of the question; empty without. */
+  readonly prompt: string;
+  readonly context: string;
+  readonly targetPrompt: string;
+  /** The right answer. */
+  readonly target: string;
+}
+
+/** A prompt with the model's answer, after clean-up. */
+export interface Generation extends Prompt {
+  readonly output: string;
+}
+
+/** 1 correct, 0 wrong, null undecided. */
+export type Label = 0 | 1 | null;
+
+/** An answer with the verdict of a labeler. */
+export interface Labeled extends Generation {
+  readonly label: Label;
+}
+
+/** A labelled answer with the method's confidence in it. */
+export interface Prediction extends Labeled {
+  /** Scores of "wrong" and "correct", as the method gave them, before any temperature. */
+  readonly logits: readonly [number, number];
+  /** Probability that the answer is correct, in [0, 1]. */
+  readonly pCorrect: number;
+}
+
+/** A row that a dataset read from an earlier stage's files: a prompt, perhaps already answered and labelled. */
+export interface StoredRow extends Prompt {
+  readonly output?: string;
+  readonly label?: Label;
+}
+
+/** Whether a dataset's row is a prompt already. */
+export function isStoredRow(row: Question | StoredRow): row is StoredRow {
+  return "context" in row;
+}
+
+/** The text a model continues: few-shot examples, question, and what the answer follows; no trailing space. */
+export function promptText({ prompt, context, targetPrompt }: Prompt): string {
+  return `${prompt}${context}${targetPrompt}`.trim();
+}
+
+/** The prompt with an answer behind it. */
+export function answeredText(prompt: Prompt, answer: string): string {
+  return `${prompt.prompt}${prompt.context}${prompt.targetPrompt} ${answer}`.trim();
+}

@@ -1,0 +1,225 @@
+import { join, relative } from "node:path";
+import { dataError, exists, hashFile, readJson, writeJsonAtomic } from "./files.ts";
+import { UserError } from "./errors.ts";
+
+/** A JSON value. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** Everything that decides what a stage writes: flags, plugins with versions and options, hashes of what it reads. */
+export type StageInputs = Readonly<Record<string, Json>>;
+
+/** What `run.json` holds about one stage. */
+export interface StageRecord {
+  readonly inputs: StageInputs;
+  /** SHA-256 of each file the stage wrote, by path within the run folder. */
+  readonly outputs: Readonly<Record<string, string>>;
+  /** What does not decide the result but helps to understand it: command line, adapter, versions. */
+  readonly about: Readonly<Record<string, Json>>;
+  /** ISO 8601, when the stage began. */
+  readonly started: string;
+  readonly seconds: number;
+}
+
+interface Manifest {
+  readonly version: 1;
+  readonly stages: Readonly<Record<string, StageRecord>>;
+}
+
+/** How to run a stage of a run folder. */
+export interface StageRun {
+  readonly inputs: StageInputs;
+  /** What else to record of the circumstances; asked for only if the stage runs. */
+  about?(): Promise<Readonly<Record<string, Json>>>;
+  /** What to do when the folder holds this stage made from other inputs; refused by default. */
+  readonly whenChanged?: "refuse" | "redo";
+  /** Computes and writes; resolves to the paths of the files written, outputs of the stage. */
+  work(): Promise<readonly string[]>;
+}
+
+/** What became of a stage. */
+export interface StageOutcome {
+  /** Whether everything was there already. */
+  readonly skipped: boolean;
+  readonly record: StageRecord;
+}
+
+/**
+ * The folder of one run: the files of its stages, and `run.json`, which says what made them.
+ *
+ * A stage whose inputs and outputs are as they were is skipped; one that would overwrite the results of other inputs
+ * is refused, with the difference named.
+ */
+export class RunFolder implements Disposable {
+  readonly path: string;
+  readonly #lock: Deno.FsFile;
+  #manifest: Manifest;
+
+  private constructor(path: string, lock: Deno.FsFile, manifest: Manifest) {
+    this.path = path;
+    this.#lock = lock;
+    this.#manifest = manifest;
+  }
+
+  /** Opens a run folder, making it if need be. Only one program at a time may write to it. */
+  static async open(path: string): Promise<RunFolder> {
+    let lock: Deno.FsFile;
+    try {
+      await Deno.mkdir(path, { recursive: true });
+      lock = await Deno.open(join(path, ".lock"), { create: true, write: true });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw dataError(
+        `Cannot use ${path} as a run folder: ${reason}`,
+        path,
+        "choose another --log-dir",
+        error,
+      );
+    }
+    try {
+      if (!await lock.tryLock(true)) {
+        throw new UserError({
+          kind: "usage",
+          what: `Another program is writing to ${path}`,
+          where: path,
+          fix: "wait until it has finished, or choose another --log-dir",
+        });
+      }
+      return new RunFolder(path, lock, await readManifest(join(path, "run.json")));
+    } catch (error) {
+      lock.close();
+      throw error;
+    }
+  }
+
+  /** A path within the folder. */
+  file(...parts: readonly string[]): string {
+    return join(this.path, ...parts);
+  }
+
+  /** What is recorded of a stage, if it has run. */
+  record(stage: string): StageRecord | undefined {
+    return this.#manifest.stages[stage];
+  }
+
+  /** Runs a stage, or skips it if its inputs and outputs are unchanged. */
+  async stage(
+    name: string,
+    { inputs, about, whenChanged = "refuse", work }: StageRun,
+  ): Promise<StageOutcome> {
+    const before = this.record(name);
+    if (before) {
+      const difference = firstDifference(before.inputs, inputs);
+      const present = await this.#presence(before.outputs);
+      if (difference === undefined) {
+        if (present.changed !== undefined) throw this.#changed(name, present.changed);
+        if (present.all) return { skipped: true, record: before };
+      } else if (whenChanged === "refuse" && present.any) {
+        throw this.#otherInputs(name, difference);
+      }
+    }
+    const started = new Date();
+    const paths = await work();
+    const outputs: Record<string, string> = {};
+    for (const path of paths) outputs[relative(this.path, path)] = await hashFile(path);
+    const seconds = Math.round((Date.now() - started.getTime()) / 10) / 100;
+    const record: StageRecord = {
+      inputs,
+      outputs,
+      about: await about?.() ?? {},
+      started: started.toISOString(),
+      seconds,
+    };
+    this.#manifest = { ...this.#manifest, stages: { ...this.#manifest.stages, [name]: record } };
+    await writeJsonAtomic(this.file("run.json"), this.#manifest);
+    return { skipped: false, record };
+  }
+
+  /**
+   * Marks the unfinished files of a stage as made from these inputs, before the stage goes on with them. Those that
+   * were made from others are refused or deleted.
+   *
+   * @param stage also the name of the marker, `<stage>.json`
+   * @param unfinished which files and folders of the run are meant
+   */
+  async claim(
+    stage: string,
+    inputs: StageInputs,
+    unfinished: RegExp,
+    whenChanged: StageRun["whenChanged"] = "refuse",
+  ): Promise<void> {
+    const path = this.file(`${stage}.json`);
+    const before = await exists(path) ? await readJson(path) as StageInputs : undefined;
+    const difference = firstDifference(before ?? {}, inputs);
+    if (difference === undefined) return;
+    const left: string[] = [];
+    for await (const { name } of Deno.readDir(this.path)) if (unfinished.test(name)) left.push(name);
+    if (left.length > 0 && before && whenChanged === "refuse") throw this.#otherInputs(stage, difference);
+    for (const name of left) await Deno.remove(this.file(name), { recursive: true });
+    await writeJsonAtomic(path, inputs);
+  }
+
+  /** Lets other programs use the folder. */
+  [Symbol.dispose](): void {
+    this.#lock.close();
+  }
+
+  async #presence(outputs: StageRecord["outputs"]) {
+    let all = true, any = false, changed: string | undefined;
+    for (const [path, hash] of Object.entries(outputs)) {
+      if (!await exists(this.file(path))) all = false;
+      else {
+        any = true;
+        if (await hashFile(this.file(path)) !== hash) changed ??= path;
+      }
+    }
+    return { all, any, changed };
+  }
+
+  #otherInputs(stage: string, difference: string): UserError {
+    return new UserError({
+      kind: "usage",
+      what: `The folder holds "${stage}" made with other inputs: ${difference}`,
+      where: this.file("run.json"),
+      fix: "choose another --log-dir, or give the same flags to go on with this one",
+    });
+  }
+
+  #changed(stage: string, path: string): UserError {
+    return new UserError({
+      kind: "data",
+      what: `${path} was changed since "${stage}" wrote it`,
+      where: this.file(path),
+      fix: "delete the file to have it made again, or copy it elsewhere and use another --log-dir",
+    });
+  }
+}
+
+async function readManifest(path: string): Promise<Manifest> {
+  if (!await exists(path)) return { version: 1, stages: {} };
+  const manifest = await readJson(path) as Partial<Manifest> | null;
+  if (manifest?.version !== 1 || typeof manifest.stages !== "object") {
+    throw dataError("Not the manifest of a run", path, "choose another --log-dir, or delete the file");
+  }
+  return manifest as Manifest;
+}
+
+/** The first input that differs, with both values; `undefined` if none does. */
+function firstDifference(before: StageInputs, now: StageInputs): string | undefined {
+  for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
+    const was = canonical(before[key] ?? null), is = canonical(now[key] ?? null);
+    if (was !== is) return `${key} was ${abbreviate(was)}, is ${abbreviate(is)}`;
+  }
+  return undefined;
+}
+
+/** JSON with sorted keys, so that equal values have equal text. */
+export function canonical(value: Json): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  const entries = Object.entries(value as Record<string, Json>).toSorted(([a], [b]) => a < b ? -1 : 1);
+  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonical(item)}`).join(",")}}`;
+}
+
+function abbreviate(text: string): string {
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}

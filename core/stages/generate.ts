@@ -1,0 +1,25 @@
+import type { Generation, Prompt } from "../records.ts";
+import { promptText } from "../records.ts";
+import { encodeWithin } from "../query.ts";
+import type { GenerationOptions, LanguageModel, PromptStyle } from "../types.ts";
+
+/**
+ * Has the model answer each prompt.
+ *
+ * @returns answers as they are finished, with the index of their prompt
+ */
+export async function* generateAnswers(
+  model: LanguageModel,
+  prompts: readonly Prompt[],
+  style: PromptStyle,
+  options: GenerationOptions,
+): AsyncIterable<{ readonly index: number; readonly answer: Generation }> {
+  const limit = model.contextLength - options.maxNewTokens;
+  const sequences = prompts.map((prompt) =>
+    encodeWithin(model.tokenizer, promptText(prompt), limit, prompt.id)
+  );
+  for await (const { index, tokens } of model.generate(sequences, options)) {
+    const output = style.cleanUp(model.tokenizer.decode(tokens), style.defaults);
+    yield { index, answer: { ...prompts[index], output } };
+  }
+}

@@ -1,0 +1,144 @@
+/** A report of one or more evaluations: one HTML file that needs nothing else. */
+import type { Estimate, Undefined } from "../bootstrap.ts";
+import { reliabilityChart, riskCoverageChart } from "../charts.ts";
+import type { PredictionRow } from "../predictions.ts";
+import type { Scored } from "../types.ts";
+import type { Summary } from "./evaluate.ts";
+
+/** One evaluation to report. */
+export interface ReportedRun {
+  /** As it stands above its column, e.g. "before". */
+  readonly title: string;
+  readonly summary: Summary;
+  readonly predictions: readonly PredictionRow[];
+  /** Each dataset by itself, where the run has several. */
+  readonly parts?: readonly { readonly title: string; readonly summary: Summary }[];
+  /** Settings worth knowing: model, adapter, temperature. */
+  readonly about: Readonly<Record<string, string>>;
+}
+
+/** Wrong answers that are listed, the most confident ones. */
+const LISTED = 10;
+
+/** Text of the report. */
+export async function renderReport(heading: string, runs: readonly ReportedRun[]): Promise<string> {
+  const scored = runs.map(({ predictions }) => decided(predictions));
+  const diagrams = await Promise.all(runs.map(({ title }, index) => reliabilityChart(title, scored[index])));
+  const risk = await riskCoverageChart(runs.map(({ title }, index) => ({ title, pairs: scored[index] })));
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${escape(heading)}</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<h1>${escape(heading)}</h1>
+${metrics(runs)}
+${verdicts(runs)}
+<h2>Reliability</h2>
+<p>How often answers of a given confidence are correct. On the diagonal, confidence can be taken at its word. Bars are
+95 % intervals; the strip below counts the answers.</p>
+<div class="charts">${diagrams.map((svg) => `<figure>${svg}</figure>`).join("\n")}</div>
+<h2>Risk and coverage</h2>
+<p>Share of wrong answers among those that remain when the least confident ones are withheld.</p>
+<figure>${risk}</figure>
+${runs.map(parts).join("\n")}
+${runs.map(confidentErrors).join("\n")}
+<h2>Settings</h2>
+${settings(runs)}
+</body>
+</html>
+`;
+}
+
+function metrics(runs: readonly ReportedRun[]): string {
+  const names = Object.keys(runs[0].summary.metrics);
+  const rows = names.map((name) => [name, ...runs.map(({ summary }) => cell(summary.metrics[name]))]);
+  const counts = [
+    ["questions", ...runs.map(({ summary }) => String(summary.n))],
+    ["undecided", ...runs.map(({ summary }) => String(summary.undecided))],
+  ];
+  return `${table(["", ...runs.map(({ title }) => title)], [...counts, ...rows])}
+<p class="note">Brackets hold 95 % intervals, by bootstrap over the questions. Confidence is P(correct), the probability
+that the answer is right. Accuracy is that of the answers; Brier score, ECE and NLL are better when lower, AUROC when
+higher (0.5 is chance).</p>`;
+}
+
+/** Says in words when confidence tells right from wrong no better than a coin. */
+function verdicts(runs: readonly ReportedRun[]): string {
+  const lines = runs.flatMap(({ title, summary: { metrics } }) => {
+    const auroc = metrics.auroc;
+    if (auroc === undefined || "undefined" in auroc || auroc.low === null || auroc.high === null) return [];
+    if (auroc.low > 0.5) return [];
+    const worse = auroc.high < 0.5 ? "worse than chance" : "no better than chance";
+    return [`${title}: confidence tells right answers from wrong ones ${worse} (AUROC ${cell(auroc)}).`];
+  });
+  return lines.map((line) => `<p>${escape(line)}</p>`).join("\n");
+}
+
+function parts({ title, parts = [] }: ReportedRun): string {
+  if (parts.length === 0) return "";
+  const names = Object.keys(parts[0].summary.metrics);
+  const rows = parts.map(({ title, summary }) => [
+    title,
+    String(summary.n),
+    ...names.map((name) => cell(summary.metrics[name])),
+  ]);
+  return `<h2>Dataset by dataset: ${escape(title)}</h2>\n${table(["dataset", "N", ...names], rows)}`;
+}
+
+function confidentErrors({ title, predictions }: ReportedRun): string {
+  const wrong = predictions.filter(({ label }) => label === 0).toSorted((a, b) => b.pCorrect - a.pCorrect)
+    .slice(0, LISTED);
+  if (wrong.length === 0) return "";
+  const rows = wrong.map((
+    { pCorrect, context, output, target },
+  ) => [pCorrect.toFixed(3), context, output, target]);
+  return `<h2>Wrong but confident: ${escape(title)}</h2>
+${table(["P(correct)", "question", "answer", "right answer"], rows)}`;
+}
+
+function settings(runs: readonly ReportedRun[]): string {
+  const names = [...new Set(runs.flatMap(({ about }) => Object.keys(about)))];
+  return table(
+    ["", ...runs.map(({ title }) => title)],
+    names.map((name) => [name, ...runs.map(({ about }) => about[name] ?? "")]),
+  );
+}
+
+function decided(predictions: readonly PredictionRow[]): Scored[] {
+  return predictions.filter(({ label }) => label !== null)
+    .map(({ label, pCorrect }) => ({ label: label as 0 | 1, pCorrect }));
+}
+
+function cell(estimate: Estimate | Undefined): string {
+  if ("undefined" in estimate) return `undefined: ${estimate.undefined}`;
+  const { value, low, high } = estimate;
+  return low === null || high === null
+    ? value.toFixed(3)
+    : `${value.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
+}
+
+function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const head = header.map((text) => `<th>${escape(text)}</th>`).join("");
+  const body = rows.map((row) => `<tr>${row.map((text) => `<td>${escape(text)}</td>`).join("")}</tr>`).join(
+    "\n",
+  );
+  return `<table><thead><tr>${head}</tr></thead>\n<tbody>${body}</tbody></table>`;
+}
+
+/** Questions and answers come from models and strangers' files, so nothing of them may act as HTML. */
+function escape(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+const STYLE = `
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #ddd; vertical-align: top; white-space: pre-line; }
+.charts { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; } .note { color: #555; font-size: .9rem; }
+svg { max-width: 100%; height: auto; }
+`;

@@ -1,0 +1,316 @@
+/**
+ * The contracts of the plugin kinds, and what a method may ask of a language model.
+ *
+ * A plugin is one typed constant: a plain object with a kind, a name and functions. Nothing happens when it is
+ * imported. Its options are the keys of `defaults`; an unknown key is refused.
+ */
+import type { Generation, Label, Labeled, Prompt, Question, Split, StoredRow } from "./records.ts";
+import type { Rng } from "./rng.ts";
+
+/** What kinds of plugin there are. */
+export type PluginKind = "dataset" | "prompt-style" | "labeler" | "method" | "metric" | "model";
+
+/** Options of a plugin: a flat record of JSON values. */
+export type Options = object;
+
+/** What every plugin has. */
+export interface PluginBase<O extends Options = Options> {
+  readonly kind: PluginKind;
+  /** As users type it; a third party's name carries a namespace, as in `acme/brier`. */
+  readonly name: string;
+  /** Raised when a change moves a result; recorded in `run.json`. */
+  readonly version: number;
+  /** One line for lists and help. */
+  readonly description: string;
+  /** The options and their values when not set. */
+  readonly defaults: O;
+}
+
+/** Any plugin. */
+export type Plugin = Dataset | PromptStyle | Labeler | Method | Metric | ModelFamily;
+
+/** What a dataset is asked for. */
+export interface DatasetRequest<O extends Options = Options> {
+  /** What stands behind the colon in `name:argument`; empty if nothing does. */
+  readonly argument: string;
+  readonly options: O;
+  /** Where datasets lie on this machine: `--data-dir`, or nothing. */
+  readonly dataDir?: string;
+  /** Name of the prompt style the rows are for. */
+  readonly promptStyle?: string;
+}
+
+/** A source of questions, or of rows that an earlier stage wrote. */
+export interface Dataset<O extends Options = Options> extends PluginBase<O> {
+  readonly kind: "dataset";
+  /** What it may be used for. A benchmark that must not be trained on is `eval` only. */
+  readonly tags: readonly ("train" | "eval")[];
+  readonly splits: readonly Split[];
+  /** What stands behind the colon, for help; absent if nothing may. */
+  readonly argument?: string;
+  /** Names of the datasets this one stands for; a collection has this instead of `read`. */
+  expand?(request: DatasetRequest<O>): Promise<readonly string[]>;
+  /** The rows of a split, in a fixed order. */
+  read?(split: Split, request: DatasetRequest<O>): AsyncIterable<Question | StoredRow>;
+  /** The questions from which worked examples are drawn. Never those of the split that is asked about. */
+  shotPool?(request: DatasetRequest<O>): Promise<readonly Question[]>;
+  /** Number of worked examples when the user names none; 0 if absent. */
+  readonly evalKshot?: number;
+  /** What the rows were read from, for `run.json`: a revision, a hash, a path. */
+  revision?(request: DatasetRequest<O>): Promise<string>;
+}
+
+/** Turns a question into the text a model continues. */
+export interface PromptStyle<O extends Options = Options> extends PluginBase<O> {
+  readonly kind: "prompt-style";
+  /** Tokens an answer may take when the user names no limit. */
+  readonly maxNewTokens: number;
+  /** Renders a question with its worked examples, perhaps none. */
+  render(question: Question, shots: readonly Question[], options: O): Prompt;
+  /** The answer in what the model wrote. */
+  cleanUp(output: string, options: O): string;
+}
+
+/** Decides whether an answer is right. */
+export interface Labeler<O extends Options = Options> extends PluginBase<O> {
+  readonly kind: "labeler";
+  /** Labels that may be under way at once; 1 if absent. */
+  readonly concurrency?: number;
+  /** 1 correct, 0 wrong, null undecided. */
+  label(answer: { readonly question: string; readonly target: string; readonly answer: string }, options: O):
+    | Label
+    | Promise<Label>;
+}
+
+/** Labelled answers that were decided, with a confidence: what a metric measures. */
+export interface Scored {
+  readonly label: 0 | 1;
+  /** Probability that the answer is correct, in [0, 1]. */
+  readonly pCorrect: number;
+}
+
+/** One number about a set of confidences. */
+export interface Metric<O extends Options = Options> extends PluginBase<O> {
+  readonly kind: "metric";
+  readonly better: "higher" | "lower";
+  /** Throws where it is undefined; never gives NaN. The pairs are decided and at least one. */
+  compute(pairs: readonly Scored[], options: O): number;
+}
+
+/** What a method needs besides its rows. */
+export interface MethodContext<O extends Options = Options> {
+  readonly options: O;
+  readonly rng: Rng;
+  /** Rows of one batch. */
+  readonly batchSize: number;
+  readonly progress: ProgressSink;
+}
+
+/** Rows to learn from. */
+export interface TrainingRows {
+  readonly train: readonly Labeled[];
+  readonly validation: readonly Labeled[];
+}
+
+/** What training needs besides. */
+export interface TrainingContext<O extends Options = Options> extends MethodContext<O> {
+  readonly maxSteps: number;
+  /** Called with the numbers of every step. */
+  log(step: number, values: Readonly<Record<string, number>>): void;
+  /** Where checkpoints go; training continues from the newest complete one it finds there. */
+  readonly folder: string;
+}
+
+/** Learns and gives a confidence in an answer. */
+export interface Method<O extends Options = Options> extends PluginBase<O> {
+  readonly kind: "method";
+  /** Trains, and resolves to the folder of the last checkpoint. Reads only training and validation rows. */
+  train(model: LanguageModel, rows: TrainingRows, context: TrainingContext<O>): Promise<string>;
+  /**
+   * Scores of "wrong" and "correct" for each row, in order.
+   *
+   * @param checkpoint a folder that `train` wrote; without one, the untuned model is asked
+   */
+  predict(
+    model: LanguageModel,
+    rows: readonly Generation[],
+    context: MethodContext<O> & { readonly checkpoint?: string },
+  ): AsyncIterable<readonly [number, number]>;
+}
+
+/** Where progress goes; the tasks draw it. */
+export interface ProgressSink {
+  /** `done` of `total` units are done; `note` is a short text such as the loss. */
+  update(done: number, total: number, note?: string): void;
+}
+
+/** Text to token ids and back. */
+export interface Tokenizer {
+  /** Ids of a text, with the beginning-of-sequence token if the model has one. */
+  encode(text: string): number[];
+  /** Text of ids, special tokens left out. */
+  decode(ids: readonly number[]): string;
+  /** The last id of the encoded text: the seed's way to name an answer token such as "ii". */
+  answerToken(text: string): number;
+  readonly vocabulary: number;
+  /** Tokens that end an answer. */
+  readonly stopTokens: readonly number[];
+}
+
+/** How the model's own answers are drawn. */
+export interface GenerationOptions {
+  readonly maxNewTokens: number;
+  /** Answers that are written at once. */
+  readonly batchSize: number;
+  /** 0 is greedy. */
+  readonly temperature: number;
+  /** Mass of the most probable tokens that are kept, in (0, 1]. */
+  readonly topP: number;
+  readonly seed: number;
+}
+
+/** What a model wrote after a prompt. */
+export interface Continuation {
+  /** Index of the prompt. */
+  readonly index: number;
+  /** Ids written, without the stop token. */
+  readonly tokens: readonly number[];
+  /** Sum of the log-probabilities of the tokens, in nats, the stop token included. */
+  readonly logprob: number;
+}
+
+/** A LoRA adapter as PEFT describes it. */
+export interface LoraOptions {
+  readonly rank: number;
+  readonly alpha: number;
+  readonly dropout: number;
+  /** Names of the linear layers that are adapted, as in `q_proj`. */
+  readonly targetModules: readonly string[];
+}
+
+/** Trainable weights over a frozen model. */
+export interface Adapter {
+  readonly options: LoraOptions;
+  /** Number of trainable values. */
+  readonly parameters: number;
+  /** Gives its memory back. */
+  free(): void;
+}
+
+/** How far two distributions over tokens are apart: Jensen–Shannon, KL(frozen‖tuned), KL(tuned‖frozen). */
+export type DivergenceType = "jsd" | "forward_kl" | "reverse_kl";
+
+/** A term of the loss of one example. Weights multiply; each is then averaged over the batch. */
+export type LossTerm =
+  /** Cross-entropy over a handful of tokens at the end of a branch, in nats. */
+  | {
+    readonly kind: "choice";
+    readonly branch: number;
+    readonly tokens: readonly number[];
+    /** Index into `tokens`. */
+    readonly label: number;
+    readonly smoothing: number;
+    readonly weight: number;
+  }
+  /** Divergence from the frozen model where it predicts the last `count` tokens of a branch, summed, in nats. */
+  | {
+    readonly kind: "divergence";
+    readonly branch: number;
+    readonly count: number;
+    readonly type: DivergenceType;
+    readonly weight: number;
+  };
+
+/** Tokens to learn from: branches that continue one prefix, and what is to become small. */
+export interface TrainingExample {
+  /** Number that tells examples apart in dropout; the same example has the same masks in the same step. */
+  readonly id: number;
+  readonly prefix: readonly number[];
+  readonly branches: readonly (readonly number[])[];
+  readonly losses: readonly LossTerm[];
+}
+
+/** Losses of one step, averaged over its examples, in nats; and the gradient's norm before clipping. */
+export interface StepResult {
+  readonly choice: number;
+  readonly divergence: number;
+  readonly gradientNorm: number;
+}
+
+/** AdamW's constants. */
+export interface OptimizerOptions {
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly weightDecay: number;
+  /** Gradients are scaled down to this norm; 0 leaves them. */
+  readonly maxGradientNorm: number;
+}
+
+/** Trains an adapter step by step. */
+export interface Trainer {
+  /** Steps taken so far. */
+  readonly step: number;
+  /** One optimizer step over all micro-batches. */
+  train(microBatches: readonly (readonly TrainingExample[])[], learningRate: number): Promise<StepResult>;
+  /** Losses without a step and without dropout. */
+  evaluate(examples: readonly TrainingExample[]): Promise<StepResult>;
+  /** Writes the optimizer's state, for {@linkcode Trainer.load}. */
+  save(folder: string): Promise<void>;
+  /** Takes up the state another trainer saved. */
+  load(folder: string): Promise<void>;
+  free(): void;
+}
+
+/** A language model, as methods and stages see it. */
+export interface LanguageModel {
+  readonly name: string;
+  readonly tokenizer: Tokenizer;
+  /** Longest sequence, in tokens. */
+  readonly contextLength: number;
+  /** Continuations of prompts, as they finish. */
+  generate(prompts: readonly (readonly number[])[], options: GenerationOptions): AsyncIterable<Continuation>;
+  /** Logits of some tokens after each sequence, in order: one row of `tokens.length` each. */
+  tokenLogits(
+    sequences: readonly (readonly number[])[],
+    tokens: readonly number[],
+    options: { readonly batchSize: number; readonly adapter?: Adapter },
+  ): AsyncIterable<readonly number[]>;
+  /** A fresh adapter that changes nothing yet. */
+  createAdapter(options: LoraOptions, rng: Rng): Promise<Adapter>;
+  /** An adapter from a folder in PEFT's format. */
+  loadAdapter(folder: string): Promise<Adapter>;
+  /** Writes `adapter_config.json` and `adapter_model.safetensors`, as PEFT reads them. */
+  saveAdapter(adapter: Adapter, folder: string): Promise<void>;
+  /** A trainer for an adapter; `seed` sets its dropout. */
+  createTrainer(adapter: Adapter, options: OptimizerOptions, seed: number): Trainer;
+}
+
+/** The shape of a decoder-only transformer of the Llama family. */
+export interface TransformerDescription {
+  readonly layers: number;
+  readonly width: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Width of the gated feed-forward layer. */
+  readonly feedForward: number;
+  readonly vocabulary: number;
+  readonly contextLength: number;
+  readonly normEpsilon: number;
+  /** Base wavelength of the rotary embedding, unitless. */
+  readonly ropeTheta: number;
+  /** Whether the output layer is the embedding. */
+  readonly tiedEmbeddings: boolean;
+}
+
+/** Maps a family's `config.json` to what the engine runs. */
+export interface ModelFamily<O extends Options = Options> extends PluginBase<O> {
+  readonly kind: "model";
+  /** Values of `model_type` in `config.json` that it understands. */
+  readonly modelTypes: readonly string[];
+  /** Short names users may type, and the folder (a URL) each stands for. */
+  readonly aliases: Readonly<Record<string, URL>>;
+  /** @throws {UserError} for a field whose value is not implemented, naming it */
+  describe(config: Readonly<Record<string, unknown>>): TransformerDescription;
+}

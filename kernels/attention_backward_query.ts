@@ -1,0 +1,39 @@
+import source from "./attention_backward_query.wgsl" with { type: "text" };
+import { ROW_TILE } from "./attention_schedule.ts";
+import { defineKernel, type Kernel } from "./kernel.ts";
+
+/**
+ * The gradient of `attention` for `q`, before RoPE is turned back, where keys and values are rows of the same buffer.
+ *
+ * Takes the constants and the tiles of the forward call.
+ */
+export const attentionBackwardQuery: Kernel<
+  "tile_count" | "kv_heads" | "group" | "rows" | "stride" | "k_first" | "v_first" | "scale",
+  "qkv" | "tiles" | "lse" | "delta" | "dy" | "dqkv",
+  "row_tile" | "head_dim"
+> = defineKernel({
+  name: "attention_backward_query",
+  source: { file: "kernels/attention_backward_query.wgsl", text: source },
+  uses: ["lanes"],
+  params: {
+    tile_count: "u32",
+    kv_heads: "u32",
+    group: "u32",
+    rows: "u32",
+    stride: "u32",
+    k_first: "u32",
+    v_first: "u32",
+    scale: "f32",
+  },
+  buffers: { qkv: "read", tiles: "read", lse: "read", delta: "read", dy: "read", dqkv: "read_write" },
+  constants: { cpu: { row_tile: ROW_TILE, head_dim: 64 }, gpu: { row_tile: ROW_TILE, head_dim: 64 } },
+  shapes: ({ tile_count, kv_heads, group, rows, stride, k_first }) => ({
+    qkv: [rows, stride],
+    tiles: [tile_count, 8],
+    lse: [rows, kv_heads * group],
+    delta: [rows, kv_heads * group],
+    dy: [rows, k_first],
+    dqkv: [rows, stride],
+  }),
+  workgroups: ({ tile_count, kv_heads }) => [tile_count, kv_heads, 1],
+});

@@ -1,0 +1,354 @@
+import { UserError } from "../core/errors.ts";
+import { BufferPool } from "./buffer_pool.ts";
+import { type AdapterSummary, type DeviceOptions, openDevice } from "./device.ts";
+import { callError, checkCall, type Kernel, type KernelCall } from "./kernel.ts";
+import { type Pipeline, PipelineCache } from "./pipeline_cache.ts";
+import { Profiler } from "./profiler.ts";
+import { Readback } from "./readback.ts";
+import { byteLength, type DType, type Tensor } from "./tensor.ts";
+
+/** Bytes of one call's parameters; the default of WebGPU's `minUniformBufferOffsetAlignment`. */
+const PARAM_SLOT_BYTES = 256;
+
+/** Recorded calls are sent to the GPU at the latest after this many, so that it need not wait for the host. */
+const MAX_RECORDED = 512;
+
+/** Always open, from one submission to the next, so that no call on the device escapes them. */
+const ERROR_SCOPES: readonly GPUErrorFilter[] = ["validation", "out-of-memory", "internal"];
+
+interface Dispatch {
+  readonly pipeline: Pipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly workgroups: readonly [number, number, number];
+}
+
+interface Clear {
+  readonly clear: Tensor;
+}
+
+interface Copy {
+  readonly from: Tensor;
+  readonly to: GPUBuffer;
+  readonly toOffset: number;
+  readonly bytes: number;
+}
+
+/**
+ * A GPU that runs kernels.
+ *
+ * Calls are recorded and sent together: one encoder, one compute pass and one upload of parameters for all calls up
+ * to the next {@linkcode Gpu.read}. Pipelines are compiled once, bind groups are cached by the buffers they bind.
+ * The `GPUDevice` underneath is public, so the engine can share it with other code.
+ */
+export class Gpu {
+  readonly device: GPUDevice;
+  readonly adapter: AdapterSummary;
+  /** Submissions and kernel calls so far. */
+  readonly counts = { submits: 0, dispatches: 0 };
+  readonly #pool: BufferPool;
+  readonly #pipelines: PipelineCache;
+  readonly #readback: Readback;
+  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  readonly #bufferIds = new Map<GPUBuffer, number>();
+  readonly #checks: Promise<void>[] = [];
+  #nextBufferId = 0;
+  #recorded: (Dispatch | Clear | Copy)[] = [];
+  #dispatches = 0;
+  readonly #params = new ArrayBuffer(MAX_RECORDED * PARAM_SLOT_BYTES);
+  readonly #paramBuffer: GPUBuffer;
+  #profiler?: Profiler;
+  #failure?: UserError;
+
+  /** Opens the best adapter there is; see {@linkcode openDevice}. */
+  static async open(options: DeviceOptions = {}): Promise<Gpu> {
+    const { device, adapter } = await openDevice(options);
+    return new Gpu(device, adapter);
+  }
+
+  /** Runs on any device; Deno's own is what {@linkcode Gpu.open} gives. */
+  constructor(device: GPUDevice, adapter: AdapterSummary) {
+    this.device = device;
+    this.adapter = adapter;
+    this.#pool = new BufferPool(device, (buffer) => this.#forget(buffer));
+    this.#pipelines = new PipelineCache(device, adapter);
+    this.#readback = new Readback(device);
+    ERROR_SCOPES.forEach((scope) => device.pushErrorScope(scope));
+    this.#paramBuffer = device.createBuffer({
+      label: "params",
+      size: this.#params.byteLength,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
+    device.lost.then(({ reason, message }) => {
+      if (reason === "destroyed") return;
+      this.#failure ??= gpuError(
+        `The GPU was lost: ${message}`,
+        "rerun the command: it goes on where it was",
+      );
+    });
+  }
+
+  /** Bytes of GPU memory held in tensors, in use or pooled. */
+  get bytes(): number {
+    return this.#pool.bytes;
+  }
+
+  /** Labels of tensors that were allocated and not freed. */
+  get liveTensors(): readonly string[] {
+    return this.#pool.live;
+  }
+
+  /** A tensor with undefined contents; {@linkcode Gpu.free} gives its memory back. */
+  tensor(label: string, dtype: DType, shape: readonly number[]): Tensor {
+    const buffer = this.#pool.acquire(label, byteLength(dtype, shape));
+    return { label, dtype, shape, buffer, offset: 0 };
+  }
+
+  /** A tensor with the given contents: `f32` from a `Float32Array`, `u32` from a `Uint32Array`. */
+  upload(
+    label: string,
+    data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
+    shape: readonly number[] = [data.length],
+  ): Tensor {
+    const tensor = this.tensor(label, data instanceof Float32Array ? "f32" : "u32", shape);
+    this.write(tensor, data);
+    return tensor;
+  }
+
+  /** Replaces the contents of a tensor, from `byteOffset` on, after everything recorded so far. */
+  write(tensor: Tensor, data: ArrayBufferView<ArrayBuffer>, byteOffset = 0): void {
+    if (this.#recorded.length > 0) this.flush();
+    if (data.byteLength > 0) this.device.queue.writeBuffer(tensor.buffer, tensor.offset + byteOffset, data);
+  }
+
+  /** Gives tensors back to the pool. Calls recorded before may still use them. */
+  free(...tensors: readonly Tensor[]): void {
+    for (const { buffer } of tensors) this.#pool.release(buffer);
+  }
+
+  /** Destroys pooled memory that nobody uses. */
+  trim(): void {
+    this.flush();
+    this.#pool.trim();
+  }
+
+  /** Records one call of a kernel. */
+  run<P extends string, B extends string, C extends string>(
+    kernel: Kernel<P, B, C>,
+    call: KernelCall<P, B, C>,
+  ): void {
+    checkCall(kernel, call);
+    const dtype = kernel.packed === undefined ? undefined : call.buffers[kernel.packed].dtype;
+    const pipeline = this.#pipelines.get(kernel as unknown as Kernel, call.constants ?? {}, dtype);
+    const workgroups = kernel.workgroups(call.params, pipeline.constants as Record<C | "lanes", number>);
+    if (workgroups.includes(0)) return;
+    const limit = this.device.limits.maxComputeWorkgroupsPerDimension;
+    if (workgroups.some((count) => count > limit)) {
+      const what =
+        `it needs [${workgroups}] workgroups but the adapter starts at most ${limit} in a dimension`;
+      throw callError(kernel, call.params, what, "split the batch");
+    }
+    this.#writeParams(kernel as unknown as Kernel, call.params);
+    const bindGroup = this.#bindGroup(pipeline, kernel.bufferNames.map((name) => call.buffers[name]));
+    this.#recorded.push({ pipeline, bindGroup, workgroups });
+    this.#dispatches++;
+    if (this.#recorded.length >= MAX_RECORDED) this.flush();
+  }
+
+  /** Records setting a tensor to zero. */
+  clear(tensor: Tensor): void {
+    this.#recorded.push({ clear: tensor });
+  }
+
+  /** Sends everything recorded to the GPU, without waiting for it. */
+  flush(): void {
+    if (this.#failure) throw this.#failure;
+    if (this.#recorded.length === 0) return;
+    if (this.#dispatches > 0) {
+      this.device.queue.writeBuffer(
+        this.#paramBuffer,
+        0,
+        this.#params,
+        0,
+        this.#dispatches * PARAM_SLOT_BYTES,
+      );
+    }
+    this.device.queue.submit([this.#encode()]);
+    const names = [
+      ...new Set(this.#recorded.flatMap((item) => "pipeline" in item ? [item.pipeline.label] : [])),
+    ];
+    this.counts.submits++;
+    this.counts.dispatches += this.#dispatches;
+    this.#recorded = [];
+    this.#dispatches = 0;
+    for (const _ of ERROR_SCOPES) {
+      this.#checks.push(this.device.popErrorScope().then((error) => this.#note(error, names)));
+    }
+    ERROR_SCOPES.forEach((scope) => this.device.pushErrorScope(scope));
+  }
+
+  /** The values of some tensors, as they are after everything recorded so far, in one trip. */
+  async read(...tensors: readonly Tensor[]): Promise<(Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>)[]> {
+    const sizes = tensors.map(({ dtype, shape }) => byteLength(dtype, shape));
+    const starts: number[] = [];
+    // Copies go in multiples of 4 bytes.
+    const total = sizes.reduce((end, size) => (starts.push(end), end + Math.ceil(size / 4) * 4), 0);
+    if (total === 0) return tensors.map(({ dtype }) => dtype === "f32" ? new Float32Array() : new Uint32Array());
+    const staging = await this.#readback.staging(total);
+    tensors.forEach((from, index) => {
+      const bytes = Math.ceil(sizes[index] / 4) * 4;
+      if (bytes > 0) this.#recorded.push({ from, to: staging, toOffset: starts[index], bytes });
+    });
+    this.flush();
+    const data = await this.#readback.read(total);
+    await this.#check();
+    return tensors.map(({ dtype }, index) => {
+      const bytes = data.slice(starts[index], starts[index] + sizes[index]);
+      return dtype === "f32" ? new Float32Array(bytes) : new Uint32Array(bytes);
+    });
+  }
+
+  /** The values of an `f32` tensor. */
+  async readF32(tensor: Tensor): Promise<Float32Array<ArrayBuffer>> {
+    const [values] = await this.read(tensor);
+    return values as Float32Array<ArrayBuffer>;
+  }
+
+  /** Waits until the GPU has done everything, and throws what went wrong on the way. */
+  async finish(): Promise<void> {
+    this.flush();
+    // The call itself blocks until the queue is idle; its promise would sleep 10 ms more (see Readback).
+    this.device.queue.onSubmittedWorkDone().catch(() => {});
+    await this.#check();
+  }
+
+  /**
+   * Measures GPU time by kernel while `work` runs.
+   *
+   * @returns nanoseconds and number of calls by kernel; empty where the adapter has no timestamps
+   */
+  async profile(work: () => Promise<void>): Promise<Map<string, { nanoseconds: number; calls: number }>> {
+    await this.finish();
+    this.#profiler = Profiler.create(this.device);
+    try {
+      await work();
+      await this.finish();
+      return await this.#profiler?.results() ?? new Map();
+    } finally {
+      this.#profiler?.destroy();
+      this.#profiler = undefined;
+    }
+  }
+
+  /** Frees everything, the device included. */
+  destroy(): void {
+    this.#recorded = [];
+    this.#readback.destroy();
+    this.#pool.destroy();
+    this.#paramBuffer.destroy();
+    this.device.destroy();
+  }
+
+  #note(error: GPUError | null, kernels: readonly string[]): void {
+    if (!error) return;
+    const memory = error instanceof GPUOutOfMemoryError;
+    this.#failure ??= gpuError(
+      `${memory ? "Out of GPU memory" : "The GPU refused its work"}: ${error.message.trim()}`,
+      memory
+        ? "use a smaller --batch-size or a smaller model"
+        : "report this with the command that led to it",
+      `one of the kernels ${kernels.join(", ")}`,
+    );
+  }
+
+  async #check(): Promise<void> {
+    await this.#pipelines.check();
+    await Promise.all(this.#checks.splice(0));
+    if (this.#failure) throw this.#failure;
+  }
+
+  #encode(): GPUCommandBuffer {
+    const encoder = this.device.createCommandEncoder({ label: "step" });
+    let pass: GPUComputePassEncoder | undefined;
+    let current: Pipeline | undefined;
+    const closePass = () => {
+      pass?.end();
+      pass = current = undefined;
+    };
+    const offset = new Uint32Array(1);
+    for (const item of this.#recorded) {
+      if ("clear" in item) {
+        closePass();
+        encoder.clearBuffer(
+          item.clear.buffer,
+          item.clear.offset,
+          byteLength(item.clear.dtype, item.clear.shape),
+        );
+      } else if ("from" in item) {
+        closePass();
+        encoder.copyBufferToBuffer(item.from.buffer, item.from.offset, item.to, item.toOffset, item.bytes);
+      } else {
+        if (this.#profiler) closePass();
+        pass ??= encoder.beginComputePass({
+          label: item.pipeline.label,
+          timestampWrites: this.#profiler?.next(item.pipeline.name),
+        });
+        if (current !== item.pipeline) pass.setPipeline((current = item.pipeline).pipeline);
+        pass.setBindGroup(0, item.bindGroup, offset, 0, 1);
+        pass.dispatchWorkgroups(...item.workgroups);
+        offset[0] += PARAM_SLOT_BYTES;
+      }
+    }
+    closePass();
+    return encoder.finish();
+  }
+
+  #writeParams(kernel: Kernel, params: Readonly<Record<string, number>>): void {
+    const view = new DataView(this.#params, this.#dispatches * PARAM_SLOT_BYTES, PARAM_SLOT_BYTES);
+    kernel.paramNames.forEach((name, index) => {
+      const type = kernel.params[name];
+      if (type === "f32") view.setFloat32(4 * index, params[name], true);
+      else if (type === "i32") view.setInt32(4 * index, params[name], true);
+      else view.setUint32(4 * index, params[name], true);
+    });
+  }
+
+  #bindGroup(pipeline: Pipeline, tensors: readonly Tensor[]): GPUBindGroup {
+    const key = `${pipeline.id}:${
+      tensors.map(({ buffer, offset }) => `${this.#bufferId(buffer)}+${offset}`)
+    }`;
+    let group = this.#bindGroups.get(key);
+    if (!group) {
+      group = this.device.createBindGroup({
+        label: `${pipeline.label}(${tensors.map(({ label }) => label).join(", ")})`,
+        layout: pipeline.layout,
+        entries: [
+          { binding: 0, resource: { buffer: this.#paramBuffer, size: PARAM_SLOT_BYTES } },
+          ...tensors.map(({ buffer, offset }, index) => ({
+            binding: index + 1,
+            resource: { buffer, offset },
+          })),
+        ],
+      });
+      this.#bindGroups.set(key, group);
+    }
+    return group;
+  }
+
+  #bufferId(buffer: GPUBuffer): number {
+    let id = this.#bufferIds.get(buffer);
+    if (id === undefined) this.#bufferIds.set(buffer, id = this.#nextBufferId++);
+    return id;
+  }
+
+  #forget(buffer: GPUBuffer): void {
+    const id = this.#bufferIds.get(buffer);
+    if (id === undefined) return;
+    this.#bufferIds.delete(buffer);
+    const used = new RegExp(`[:,]${id}\\+`);
+    for (const key of this.#bindGroups.keys()) if (used.test(key)) this.#bindGroups.delete(key);
+  }
+}
+
+function gpuError(what: string, fix: string, where = "GPU queue"): UserError {
+  return new UserError({ kind: "adapter", what, where, fix });
+}

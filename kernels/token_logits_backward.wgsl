@@ -1,0 +1,38 @@
+// token_logits_backward   dx[r, c] += sum over j of dlogits[r, j] * weight[ids[j], c]
+//   dlogits  [rows, tokens] f32 in
+//   weight   [vocabulary, width] packed in; frozen, so it gets no gradient
+//   ids      [tokens] u32 in, each below vocabulary
+//   dx       [rows, width] f32 in/out, accumulated
+//   width a multiple of 4 and of a weight pack
+// One invocation per weight pack of columns. Sums in f32.
+struct Params {
+  rows: u32,
+  width: u32,
+  tokens: u32,
+  vocabulary: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> dlogits: array<f32>;
+@group(0) @binding(2) var<storage, read> weight: array<Packed>;
+@group(0) @binding(3) var<storage, read> ids: array<u32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<vec4f>;
+
+@compute @workgroup_size(64)
+fn token_logits_backward(@builtin(global_invocation_id) id: vec3u) {
+  let packs = params.width / (4u * packed_quarters);
+  if (id.x >= packs) {
+    return;
+  }
+  var sum: array<vec4f, packed_quarters>;
+  for (var token = 0u; token < params.tokens; token++) {
+    let w = weight[ids[token] * packs + id.x];
+    let gradient = dlogits[id.y * params.tokens + token];
+    for (var quarter = 0u; quarter < packed_quarters; quarter++) { // @unroll
+      sum[quarter] += gradient * unpack(w, quarter);
+    }
+  }
+  for (var quarter = 0u; quarter < packed_quarters; quarter++) { // @unroll
+    dx[(id.y * packs + id.x) * packed_quarters + quarter] += sum[quarter];
+  }
+}

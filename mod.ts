@@ -1,0 +1,115 @@
+/**
+ * Credence teaches a language model to know what it doesn't know, on any GPU that WebGPU reaches.
+ *
+ * This is the one public door: what plugin authors write against, what programs call, and the built-in plugins.
+ *
+ * @module
+ */
+
+// What a plugin author writes against.
+export type {
+  Adapter,
+  Continuation,
+  Dataset,
+  DatasetRequest,
+  DivergenceType,
+  GenerationOptions,
+  Labeler,
+  LanguageModel,
+  LoraOptions,
+  LossTerm,
+  Method,
+  MethodContext,
+  Metric,
+  ModelFamily,
+  OptimizerOptions,
+  Options,
+  Plugin,
+  PluginBase,
+  PluginKind,
+  ProgressSink,
+  PromptStyle,
+  Scored,
+  StepResult,
+  Tokenizer,
+  Trainer,
+  TrainingContext,
+  TrainingExample,
+  TrainingRows,
+  TransformerDescription,
+} from "./core/mod.ts";
+export { flagName, resolveOptions } from "./core/mod.ts";
+export { dataError, EXIT_CODES, nearest, suggestion, UserError } from "./core/mod.ts";
+export type { ErrorKind, ErrorParts } from "./core/mod.ts";
+export { answerText, renderPrompt } from "./core/mod.ts";
+export { answerTokens, encodeWithin, queryText, ROMAN_CHOICE } from "./core/mod.ts";
+export type { QueryFormat } from "./core/mod.ts";
+export { createRng } from "./core/mod.ts";
+export type { Rng } from "./core/mod.ts";
+export {
+  exists,
+  hashFile,
+  readCsv,
+  readJson,
+  readText,
+  writeCsv,
+  writeFileAtomic,
+  writeJsonAtomic,
+} from "./core/mod.ts";
+
+// The records that flow between stages.
+export type {
+  Generation,
+  Label,
+  Labeled,
+  Prediction,
+  PredictionRow,
+  Prompt,
+  Question,
+  Split,
+  StoredRow,
+  StyleWording,
+  Wording,
+} from "./core/mod.ts";
+export { answeredText, isLabeled, isStoredRow, promptText, ROW_COLUMNS, SPLITS } from "./core/mod.ts";
+export { readPredictions, readRows, writePredictions, writeRows } from "./core/mod.ts";
+
+// The stages, and what surrounds them.
+export { Registry, splitName } from "./core/mod.ts";
+export type { PluginByKind, Registered } from "./core/mod.ts";
+export { canonical, Journal, RunFolder } from "./core/mod.ts";
+export type { Json, StageInputs, StageOutcome, StageRecord, StageRun } from "./core/mod.ts";
+export {
+  generateAnswers,
+  labelAnswers,
+  loadPrompts,
+  predictConfidence,
+  renderReport,
+  summarise,
+} from "./core/mod.ts";
+export type { PromptRun, ReportedRun, Summary } from "./core/mod.ts";
+export { estimate, fitTemperature, probabilityCorrect, RESAMPLES, TEMPERATURE_LIMITS } from "./core/mod.ts";
+export type { Estimate, ScoredLogits, Temperature, Undefined } from "./core/mod.ts";
+
+// Language models on the GPU.
+export { openLanguageModel } from "./model/language_model.ts";
+export type { OpenModel } from "./model/language_model.ts";
+export { Gpu } from "./kernels/gpu.ts";
+
+// The built-in plugins.
+export { builtins } from "./plugins/mod.ts";
+export { facts } from "./plugins/datasets/facts.ts";
+export { evaluation, mmlu } from "./plugins/datasets/mmlu.ts";
+export { offline } from "./plugins/datasets/offline.ts";
+export { substring } from "./plugins/labelers/substring.ts";
+export { loraPrompt } from "./plugins/methods/lora_prompt.ts";
+export type { LoraPromptOptions } from "./plugins/methods/lora_prompt.ts";
+export { accuracy } from "./plugins/metrics/accuracy.ts";
+export { auroc } from "./plugins/metrics/auroc.ts";
+export { brier } from "./plugins/metrics/brier.ts";
+export { ece } from "./plugins/metrics/ece.ts";
+export type { EceOptions } from "./plugins/metrics/ece.ts";
+export { nll } from "./plugins/metrics/nll.ts";
+export { llama } from "./plugins/models/llama.ts";
+export { choice } from "./plugins/prompt_styles/choice.ts";
+export { oe } from "./plugins/prompt_styles/oe.ts";

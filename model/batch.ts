@@ -1,0 +1,216 @@
+/**
+ * Packing: sequences laid end to end as one list of tokens, with no padding between them.
+ *
+ * A *group* is a prefix and the branches that continue it; its tokens lie in that order. A branch reads the prefix
+ * and itself, not the other branches. A plain sequence is a group without branches.
+ */
+import type { Gpu } from "../kernels/gpu.ts";
+import {
+  attentionKeyTiles,
+  attentionTiles,
+  packSegments,
+  ROW_TILE,
+  type Segment,
+} from "../kernels/attention_schedule.ts";
+import type { Tensor } from "../kernels/tensor.ts";
+
+/** A prefix with its branches. */
+export interface TokenGroup {
+  readonly prefix: readonly number[];
+  readonly branches: readonly (readonly number[])[];
+  /** Tells the tokens of one example from another's in dropout. */
+  readonly id: number;
+}
+
+/** New tokens of a sequence whose earlier ones are in the cache. */
+export interface CachedSequence {
+  readonly tokens: readonly number[];
+  /** Tokens in the cache already. */
+  readonly cached: number;
+  /** Row of the cache at which the sequence begins. */
+  readonly firstSlot: number;
+}
+
+/** A batch on the GPU. `free` gives all of it back, but for the cache. */
+export interface PackedBatch {
+  /** `T` */
+  readonly rows: number;
+  /** `U`: rows whose hidden state is wanted */
+  readonly outputRows: number;
+  /** The first rows and outputs run with the adapter. */
+  readonly adaptedRows: number;
+  readonly adaptedOutputs: number;
+  /** `[T]` u32 token ids */
+  readonly ids: Tensor;
+  /** `[T]` u32 positions within the sequence, from 0 */
+  readonly positions: Tensor;
+  /** One more than the largest position. */
+  readonly positionCount: number;
+  /** `[T]` u32 numbers for dropout */
+  readonly counters: Tensor;
+  /** `[U]` u32 row of each output, and its number for dropout */
+  readonly outputs: Tensor;
+  readonly outputCounters: Tensor;
+  readonly schedule: Schedule;
+  readonly cache?: { readonly slots: Tensor; readonly layers: readonly Tensor[] };
+  free(): void;
+}
+
+/** Which workgroup computes which part of attention; tiles as `kernels/attention_schedule.ts` describes them. */
+export interface Schedule {
+  /** Items of a tile at most. */
+  readonly rowTile: number;
+  /** `[tiles, 8]` u32 */
+  readonly tiles: Tensor;
+  /** For the backward pass: `[tiles, 8]` and `[key tiles, 4]` u32 of the adapted rows. */
+  readonly backward?: { readonly tiles: Tensor; readonly keyTiles: Tensor };
+}
+
+/** Heads up to which a smaller tile pays when each sequence has one query, as in generation. */
+const SMALL_TILE = 4;
+
+/** How a batch of groups is to be run. */
+export interface GroupBatch {
+  /** Groups that run with the adapter, then groups that run without. */
+  readonly adapted: readonly TokenGroup[];
+  readonly plain: readonly TokenGroup[];
+  /** Rows whose hidden state is wanted: those of adapted groups first. */
+  readonly outputs: readonly number[];
+  /** Whether a backward pass will follow. */
+  readonly backward: boolean;
+}
+
+/**
+ * Packs whole groups: training and scoring.
+ *
+ * @param headGroup query heads that share a key/value head
+ */
+export function packGroups(gpu: Gpu, batch: GroupBatch, headGroup: number): PackedBatch {
+  const groups = [...batch.adapted, ...batch.plain];
+  const sequences = groups.flatMap(({ id, prefix, branches }) => [
+    { tokens: prefix, first: 0, uid: dropoutUid(id, 0) },
+    ...branches.map((tokens, branch) => ({ tokens, first: prefix.length, uid: dropoutUid(id, branch + 1) })),
+  ]);
+  const positions = sequences.flatMap(({ tokens, first }) => tokens.map((_, index) => first + index));
+  const uids = sequences.flatMap(({ tokens, uid }) => tokens.map(() => uid));
+  const segments = segmentsOf(groups), adaptedSegments = segmentsOf(batch.adapted);
+  const adaptedRows = adaptedSegments.reduce((sum, { length }) => sum + length, 0);
+  const options = { group: headGroup, rowTile: ROW_TILE };
+  return upload(gpu, {
+    ids: sequences.flatMap(({ tokens }) => tokens),
+    positions,
+    counters: positions.map((position, row) => (uids[row] + position) >>> 0),
+    outputs: batch.outputs,
+    adaptedRows,
+    adaptedOutputs: batch.outputs.filter((row) => row < adaptedRows).length,
+    rowTile: ROW_TILE,
+    tiles: attentionTiles(segments, options),
+    backward: batch.backward
+      ? {
+        tiles: attentionTiles(adaptedSegments, options),
+        keyTiles: attentionKeyTiles(adaptedSegments, options),
+      }
+      : undefined,
+  });
+}
+
+function segmentsOf(groups: readonly TokenGroup[]): Segment[] {
+  return packSegments(groups.map(({ prefix, branches }) => ({
+    prefix: prefix.length,
+    branches: branches.map(({ length }) => length),
+  })));
+}
+
+/**
+ * Packs new tokens of sequences that go on in a cache: prefill and decode alike. The output is each one's last.
+ *
+ * @param headGroup query heads that share a key/value head
+ */
+export function packCached(
+  gpu: Gpu,
+  sequences: readonly CachedSequence[],
+  layers: readonly Tensor[],
+  headGroup: number,
+  adapted: boolean,
+): PackedBatch {
+  const rowTile = headGroup <= SMALL_TILE && sequences.every(({ tokens }) => tokens.length === 1)
+    ? SMALL_TILE
+    : ROW_TILE;
+  const outputs: number[] = [];
+  let rows = 0;
+  const segments = sequences.map(({ tokens, cached, firstSlot }): Segment => {
+    const start = rows;
+    rows += tokens.length;
+    outputs.push(rows - 1);
+    return { start, length: tokens.length, own: { start: firstSlot, end: firstSlot + cached + 1 } };
+  });
+  const positions = sequences.flatMap(({ tokens, cached }) => tokens.map((_, index) => cached + index));
+  const slots = sequences.flatMap(({ tokens, cached, firstSlot }) =>
+    tokens.map((_, index) => firstSlot + cached + index)
+  );
+  return upload(gpu, {
+    ids: sequences.flatMap(({ tokens }) => tokens),
+    positions,
+    counters: [],
+    outputs,
+    adaptedRows: adapted ? rows : 0,
+    adaptedOutputs: adapted ? outputs.length : 0,
+    rowTile,
+    tiles: attentionTiles(segments, { group: headGroup, rowTile }),
+    cache: { slots, layers },
+  });
+}
+
+/** Tokens of different examples and branches get different numbers, however long they are within reason. */
+function dropoutUid(id: number, branch: number): number {
+  return (id * 4 + branch) * 2 ** 14;
+}
+
+interface HostBatch {
+  readonly ids: readonly number[];
+  readonly positions: readonly number[];
+  readonly counters: readonly number[];
+  readonly outputs: readonly number[];
+  readonly adaptedRows: number;
+  readonly adaptedOutputs: number;
+  readonly rowTile: number;
+  readonly tiles: Uint32Array<ArrayBuffer>;
+  readonly backward?: {
+    readonly tiles: Uint32Array<ArrayBuffer>;
+    readonly keyTiles: Uint32Array<ArrayBuffer>;
+  };
+  readonly cache?: { readonly slots: readonly number[]; readonly layers: readonly Tensor[] };
+}
+
+function upload(gpu: Gpu, host: HostBatch): PackedBatch {
+  const tensors: Tensor[] = [];
+  const put = (label: string, data: Uint32Array<ArrayBuffer>, width = 1) => {
+    const tensor = gpu.upload(label, data, width === 1 ? [data.length] : [data.length / width, width]);
+    tensors.push(tensor);
+    return tensor;
+  };
+  const list = (label: string, values: readonly number[]) => put(label, Uint32Array.from(values));
+  return {
+    rows: host.ids.length,
+    outputRows: host.outputs.length,
+    adaptedRows: host.adaptedRows,
+    adaptedOutputs: host.adaptedOutputs,
+    ids: list("ids", host.ids),
+    positions: list("positions", host.positions),
+    positionCount: 1 + host.positions.reduce((largest, position) => Math.max(largest, position), -1),
+    counters: list("counters", host.counters),
+    outputs: list("outputs", host.outputs),
+    outputCounters: list("output counters", host.outputs.map((row) => host.counters[row] ?? 0)),
+    schedule: {
+      rowTile: host.rowTile,
+      tiles: put("tiles", host.tiles, 8),
+      backward: host.backward &&
+        {
+          tiles: put("tiles", host.backward.tiles, 8),
+          keyTiles: put("key tiles", host.backward.keyTiles, 4),
+        },
+    },
+    cache: host.cache && { slots: list("slots", host.cache.slots), layers: host.cache.layers },
+    free: () => gpu.free(...tensors),
+  };
+}

@@ -1,0 +1,222 @@
+import { createHash } from "node:crypto";
+import { basename, join } from "node:path";
+import { dataError, exists, readJson, readText } from "../core/files.ts";
+import type {
+  Adapter,
+  Continuation,
+  GenerationOptions,
+  LanguageModel,
+  LoraOptions,
+  ModelFamily,
+  OptimizerOptions,
+  ProgressSink,
+  Tokenizer,
+  Trainer,
+  TransformerDescription,
+} from "../core/types.ts";
+import type { Rng } from "../core/rng.ts";
+import type { Gpu } from "../kernels/gpu.ts";
+import type { Tensor } from "../kernels/tensor.ts";
+import { tokenLogits } from "../kernels/token_logits.ts";
+import { LoraAdapter } from "./adapter.ts";
+import { packGroups } from "./batch.ts";
+import { Checkpoint } from "./checkpoint.ts";
+import { generate } from "./generator.ts";
+import { Llama } from "./llama.ts";
+import { loadAdapter, saveAdapter } from "./peft.ts";
+import { openTokenizer } from "./tokenizer.ts";
+import { LoraTrainer } from "./trainer.ts";
+import { allTensors, loadWeights } from "./weights.ts";
+
+/** Bytes of a checkpoint file that stand for the whole in its fingerprint, at either end. */
+const FINGERPRINT_BYTES = 1 << 20;
+
+/** A language model on the GPU. */
+export interface OpenModel extends LanguageModel {
+  readonly description: TransformerDescription;
+  /** The transformer itself, for those who need more than {@linkcode LanguageModel} offers. */
+  readonly transformer: Llama;
+  readonly folder: string;
+  close(): void;
+}
+
+/**
+ * Opens a Hugging Face checkpoint.
+ *
+ * @param folder with `config.json`, `tokenizer.json` and safetensors files
+ * @param families the model plugins; the one that knows the `model_type` describes the model
+ */
+export async function openLanguageModel(
+  gpu: Gpu,
+  folder: string,
+  families: readonly ModelFamily[],
+  name: string = basename(folder),
+  progress?: ProgressSink,
+): Promise<OpenModel> {
+  const description = describe(await readConfig(folder), families, folder);
+  const tokenizer = await openTokenizer(folder);
+  if (tokenizer.vocabulary > description.vocabulary) {
+    throw dataError(
+      `The tokenizer has ${tokenizer.vocabulary} tokens, but the model ${description.vocabulary}`,
+      join(folder, "tokenizer.json"),
+      "use the tokenizer and the weights of the same model",
+    );
+  }
+  using checkpoint = await Checkpoint.open(folder);
+  const weights = await loadWeights(gpu, checkpoint, description, progress);
+  const transformer = new Llama(gpu, description, weights);
+  return new LlamaLanguageModel(name, folder, transformer, tokenizer);
+}
+
+/** A hash of a model's files that takes no longer for large ones: configuration, sizes, headers and ends. */
+export async function modelFingerprint(folder: string): Promise<string> {
+  const hash = createHash("sha256");
+  for (const name of ["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"]) {
+    const path = join(folder, name);
+    if (await exists(path)) hash.update(`${name}\0${await readText(path)}\0`);
+  }
+  const files: string[] = [];
+  for await (const { name } of Deno.readDir(folder)) if (name.endsWith(".safetensors")) files.push(name);
+  for (const name of files.sort()) {
+    using file = await Deno.open(join(folder, name));
+    const { size } = await file.stat();
+    hash.update(`${name}\0${size}\0`);
+    for (const start of [0, Math.max(0, size - FINGERPRINT_BYTES)]) {
+      await file.seek(start, Deno.SeekMode.Start);
+      const bytes = new Uint8Array(Math.min(FINGERPRINT_BYTES, size));
+      for (let done = 0; done < bytes.length;) {
+        const read = await file.read(bytes.subarray(done));
+        if (read === null) break;
+        done += read;
+      }
+      hash.update(bytes);
+    }
+  }
+  return hash.digest("hex");
+}
+
+async function readConfig(folder: string): Promise<Record<string, unknown>> {
+  const path = join(folder, "config.json");
+  const config = await readJson(path);
+  if (typeof config !== "object" || config === null || Array.isArray(config)) {
+    throw dataError("config.json is not a JSON object", path, "download or save the checkpoint again");
+  }
+  return config as Record<string, unknown>;
+}
+
+function describe(
+  config: Record<string, unknown>,
+  families: readonly ModelFamily[],
+  folder: string,
+): TransformerDescription {
+  const family = families.find(({ modelTypes }) => modelTypes.includes(config.model_type as string));
+  if (!family) {
+    const known = families.flatMap(({ modelTypes }) => modelTypes);
+    throw dataError(
+      `model_type is ${JSON.stringify(config.model_type)}`,
+      join(folder, "config.json"),
+      `use a model of type ${known.join(", ")}, or load a plugin for this one`,
+    );
+  }
+  return family.describe(config);
+}
+
+class LlamaLanguageModel implements OpenModel {
+  readonly name: string;
+  readonly folder: string;
+  readonly transformer: Llama;
+  readonly tokenizer: Tokenizer;
+
+  constructor(name: string, folder: string, transformer: Llama, tokenizer: Tokenizer) {
+    this.name = name;
+    this.folder = folder;
+    this.transformer = transformer;
+    this.tokenizer = tokenizer;
+  }
+
+  get description(): TransformerDescription {
+    return this.transformer.description;
+  }
+
+  get contextLength(): number {
+    return this.description.contextLength;
+  }
+
+  generate(prompts: readonly (readonly number[])[], options: GenerationOptions): AsyncIterable<Continuation> {
+    return generate(this.transformer, prompts, this.tokenizer.stopTokens, options);
+  }
+
+  async *tokenLogits(
+    sequences: readonly (readonly number[])[],
+    tokens: readonly number[],
+    { batchSize, adapter }: { readonly batchSize: number; readonly adapter?: Adapter },
+  ): AsyncIterable<readonly number[]> {
+    const { gpu } = this.transformer;
+    const ids = gpu.upload("answer tokens", Uint32Array.from(tokens));
+    try {
+      for (let start = 0; start < sequences.length; start += batchSize) {
+        const logits = await this.#lastLogits(
+          sequences.slice(start, start + batchSize),
+          ids,
+          ownAdapter(adapter),
+        );
+        for (let row = 0; row < logits.length; row += tokens.length) {
+          yield [...logits.subarray(row, row + tokens.length)];
+        }
+      }
+    } finally {
+      gpu.free(ids);
+    }
+  }
+
+  createAdapter(options: LoraOptions, rng: Rng): Promise<Adapter> {
+    const adapter = new LoraAdapter(this.transformer.gpu, this.description, options);
+    adapter.initialise(rng);
+    return Promise.resolve(adapter);
+  }
+
+  loadAdapter(folder: string): Promise<Adapter> {
+    return loadAdapter(this.transformer.gpu, this.description, folder);
+  }
+
+  saveAdapter(adapter: Adapter, folder: string): Promise<void> {
+    return saveAdapter(ownAdapter(adapter)!, folder, this.name);
+  }
+
+  createTrainer(adapter: Adapter, options: OptimizerOptions, seed: number): Trainer {
+    return new LoraTrainer(this.transformer, ownAdapter(adapter)!, options, seed);
+  }
+
+  close(): void {
+    this.transformer.free();
+    this.transformer.gpu.free(...allTensors(this.transformer.weights));
+  }
+
+  /** Logits of some tokens behind each sequence: `[sequences · tokens]`. */
+  async #lastLogits(sequences: readonly (readonly number[])[], ids: Tensor, adapter?: LoraAdapter) {
+    const { gpu, weights: { head } } = this.transformer;
+    const groups = sequences.map((prefix, id) => ({ id, prefix, branches: [] }));
+    let end = 0;
+    const outputs = groups.map(({ prefix }) => (end += prefix.length) - 1);
+    const [adapted, plain] = adapter ? [groups, []] : [[], groups];
+    const batch = packGroups(gpu, { adapted, plain, outputs, backward: false }, this.transformer.headGroup);
+    const { hidden } = this.transformer.forward(batch, adapter && { adapter, rows: batch.adaptedRows });
+    const rows = sequences.length, [tokens] = ids.shape, [vocabulary, width] = head.shape;
+    const logits = gpu.tensor("answer logits", "f32", [rows, tokens]);
+    gpu.run(tokenLogits, {
+      params: { rows, width, tokens, vocabulary },
+      buffers: { x: hidden, weight: head, ids, logits },
+    });
+    batch.free();
+    gpu.free(hidden);
+    const values = await gpu.readF32(logits);
+    gpu.free(logits);
+    return values;
+  }
+}
+
+/** Adapters are opaque to methods; the engine takes back only its own. */
+function ownAdapter(adapter: Adapter | undefined): LoraAdapter | undefined {
+  if (adapter === undefined || adapter instanceof LoraAdapter) return adapter;
+  throw new TypeError("This adapter was not made by this model: use createAdapter or loadAdapter");
+}

@@ -1,0 +1,418 @@
+/**
+ * The Llama family: forward and backward of a decoder-only transformer with RMSNorm, rotary positions, grouped-query
+ * attention and a SwiGLU feed-forward layer. Shape letters are those of `model/README.md`.
+ *
+ * There is no autograd: `backward` is `forward` read from the end, each kernel replaced by its gradient. The base
+ * weights are frozen, so gradients flow through them but are taken only for the adapter.
+ */
+import type { TransformerDescription } from "../core/types.ts";
+import { attention } from "../kernels/attention.ts";
+import { attentionBackwardKeyValue } from "../kernels/attention_backward_key_value.ts";
+import { attentionBackwardQuery } from "../kernels/attention_backward_query.ts";
+import { attentionDelta } from "../kernels/attention_delta.ts";
+import type { Gpu } from "../kernels/gpu.ts";
+import type { Tensor } from "../kernels/tensor.ts";
+import type { LinearName, LoraSite } from "./adapter.ts";
+import type { PackedBatch } from "./batch.ts";
+import {
+  type ActiveAdapter,
+  type Gradient,
+  linear,
+  linearBackward,
+  type LoraBackward,
+  type Target,
+} from "./linear.ts";
+import {
+  embed,
+  gated,
+  gatedBackward,
+  gather,
+  norm,
+  normBackward,
+  rotate,
+  scatter,
+  store,
+  zeros,
+} from "./ops.ts";
+import type { RopeTable } from "./ops.ts";
+import type { LayerWeights, Weights } from "./weights.ts";
+
+/** What a layer keeps for its backward pass. */
+interface SavedLayer {
+  /** `[T, C]` the layer's input */
+  readonly x: Tensor;
+  /** `[T, (H+2K)·D]` after the rotation */
+  readonly qkv: Tensor;
+  /** `[T, H·D]` */
+  readonly attended: Tensor;
+  /** `[T, H]` log-sum-exp of the attention scores */
+  readonly lse: Tensor;
+  /** `[T, C]`, in the last layer `[U, C]`: after attention */
+  readonly middle: Tensor;
+  /** `[T, 2F]`, in the last layer `[U, 2F]` */
+  readonly gateUp: Tensor;
+  /** `drop(x) Aᵀ` of the adapted linear layers */
+  readonly z: ReadonlyMap<LinearName, Tensor>;
+}
+
+/** What a forward pass gives. */
+export interface Forward {
+  /** `[U, C]` hidden states of the output rows, after the final norm */
+  readonly hidden: Tensor;
+  /** `[U, C]` before the final norm; kept for the backward pass only */
+  readonly last?: Tensor;
+  readonly saved: readonly SavedLayer[];
+}
+
+/** A transformer with its weights on the GPU. */
+export class Llama {
+  readonly gpu: Gpu;
+  readonly description: TransformerDescription;
+  readonly weights: Weights;
+  /** Width of a row of q, k and v side by side. */
+  readonly #qkvWidth: number;
+  #rope?: RopeTable;
+
+  constructor(gpu: Gpu, description: TransformerDescription, weights: Weights) {
+    const { heads, kvHeads, headDim } = description;
+    this.gpu = gpu;
+    this.description = description;
+    this.weights = weights;
+    this.#qkvWidth = (heads + 2 * kvHeads) * headDim;
+  }
+
+  /** Query heads that share a key/value head. */
+  get headGroup(): number {
+    return this.description.heads / this.description.kvHeads;
+  }
+
+  /**
+   * Runs a batch.
+   *
+   * In the last layer only the output rows go beyond attention: nobody reads the others.
+   *
+   * @param keep whether to keep what {@linkcode Llama.backward} needs; it frees it
+   */
+  forward(batch: PackedBatch, active?: ActiveAdapter, keep = false): Forward {
+    const { gpu, weights, description: { normEpsilon: eps } } = this;
+    const saved: SavedLayer[] = [];
+    let x = embed(gpu, weights.embedding, batch.ids, batch.rows);
+    weights.layers.forEach((layer, index) => {
+      const last = index === weights.layers.length - 1;
+      const { qkv, attended, lse, z } = this.#attend(layer, index, x, batch, active);
+
+      const rows = last ? batch.outputRows : batch.rows;
+      const residual = last ? gather(gpu, x, batch.outputs, rows) : x;
+      const mixed = last ? gather(gpu, attended, batch.outputs, rows) : attended;
+      const after = last ? outputsOf(batch, active) : active;
+      const middle = gpu.tensor("middle", "f32", [rows, this.description.width]);
+      this.#linear(layer, index, "o_proj", mixed, rows, whole(middle, residual), after, z);
+      const normed = norm(gpu, middle, layer.postNorm, rows, eps);
+      const gateUp = gpu.tensor("gate_up", "f32", [rows, 2 * this.description.feedForward]);
+      const half = { y: gateUp, stride: gateUp.shape[1] };
+      this.#linear(layer, index, "gate_proj", normed, rows, { ...half, first: 0 }, after, z);
+      this.#linear(layer, index, "up_proj", normed, rows, { ...half, first: gateUp.shape[1] / 2 }, after, z);
+      gpu.free(normed);
+      const activated = gated(gpu, gateUp, rows);
+      const y = gpu.tensor("layer", "f32", [rows, this.description.width]);
+      this.#linear(layer, index, "down_proj", activated, rows, whole(y, middle), after, z);
+      gpu.free(activated);
+
+      if (last) gpu.free(residual, mixed);
+      if (keep) saved.push({ x, qkv, attended, lse, middle, gateUp, z });
+      else gpu.free(x, qkv, attended, lse, middle, gateUp, ...z.values());
+      x = y;
+    });
+    const hidden = norm(gpu, x, weights.finalNorm, batch.outputRows, eps);
+    if (keep) return { hidden, last: x, saved };
+    gpu.free(x);
+    return { hidden, saved };
+  }
+
+  /**
+   * Gradients of the adapter for one forward pass, added to `gradient`. Frees what the forward pass kept.
+   *
+   * Only adapted rows are differentiated; they come first in every buffer.
+   *
+   * @param dHidden `[adapted outputs, C]`: gradient of the loss for `forward.hidden`
+   */
+  backward(
+    batch: PackedBatch,
+    forward: Forward,
+    dHidden: Tensor,
+    active: ActiveAdapter,
+    gradient: Gradient,
+  ): void {
+    const { gpu, weights, description: { width, normEpsilon: eps } } = this;
+    const { adaptedRows, adaptedOutputs } = batch;
+    // dx is the gradient of the residual stream; each block adds its share to it, going backwards.
+    let dx = zeros(gpu, "dx", adaptedOutputs, width);
+    normBackward(gpu, forward.last!, weights.finalNorm, dHidden, dx, adaptedOutputs, eps);
+    for (let index = weights.layers.length - 1; index >= 0; index--) {
+      const layer = weights.layers[index], kept = forward.saved[index];
+      const last = index === weights.layers.length - 1;
+      const rows = last ? adaptedOutputs : adaptedRows;
+      const after = last ? outputsOf(batch, active)! : active;
+      const context = { index, kept, active: after, gradient };
+
+      this.#feedForwardBackward(layer, context, dx, rows);
+      const mixed = last ? gather(gpu, kept.attended, batch.outputs, rows) : kept.attended;
+      let dAttended = gpu.tensor("dattended", "f32", [rows, kept.attended.shape[1]]);
+      this.#linearBackward(layer, context, "o_proj", mixed, rows, whole(dx), dAttended, false);
+      if (last) {
+        gpu.free(mixed);
+        dx = this.#spread(dx, batch, width);
+        dAttended = this.#spread(dAttended, batch, kept.attended.shape[1]);
+      }
+      this.#attendBackward(layer, { ...context, active }, batch, dAttended, dx, index > 0);
+      gpu.free(kept.x, kept.qkv, kept.attended, kept.lse, kept.middle, kept.gateUp, ...kept.z.values());
+    }
+    gpu.free(dx, forward.last!);
+  }
+
+  /** Frees the weights' companions; the weights belong to the caller. */
+  free(): void {
+    if (this.#rope) this.gpu.free(this.#rope.table);
+  }
+
+  /** Norm, q, k, v, rotation and attention of one layer. */
+  #attend(
+    layer: LayerWeights,
+    index: number,
+    x: Tensor,
+    batch: PackedBatch,
+    active: ActiveAdapter | undefined,
+  ) {
+    const { gpu, description: { heads, kvHeads, headDim, normEpsilon } } = this;
+    const { rows } = batch;
+    const z = new Map<LinearName, Tensor>();
+    const normed = norm(gpu, x, layer.inputNorm, rows, normEpsilon);
+    const qkv = gpu.tensor("qkv", "f32", [rows, this.#qkvWidth]);
+    const part = (first: number) => ({ y: qkv, stride: this.#qkvWidth, first });
+    this.#linear(layer, index, "q_proj", normed, rows, part(0), active, z);
+    this.#linear(layer, index, "k_proj", normed, rows, part(heads * headDim), active, z);
+    this.#linear(layer, index, "v_proj", normed, rows, part((heads + kvHeads) * headDim), active, z);
+    gpu.free(normed);
+    const table = this.#ropeTable(batch.positionCount);
+    rotate(gpu, table, batch.positions, qkv, { rows, heads: heads + kvHeads, direction: 1 });
+    if (batch.cache) store(gpu, qkv, batch.cache.slots, batch.cache.layers[index], rows, heads * headDim);
+    const attended = gpu.tensor("attended", "f32", [rows, heads * headDim]);
+    const lse = gpu.tensor("lse", "f32", [rows, heads]);
+    const { tiles, rowTile } = batch.schedule;
+    const kv = batch.cache?.layers[index] ?? qkv;
+    const keyFirst = batch.cache ? 0 : heads * headDim;
+    gpu.run(attention, {
+      params: {
+        tile_count: tiles.shape[0],
+        ...this.#attentionShape(rows, keyFirst),
+        q_stride: this.#qkvWidth,
+        kv_rows: kv.shape[0],
+        kv_stride: kv.shape[1],
+      },
+      buffers: { q: qkv, kv, tiles, y: attended, lse },
+      constants: { head_dim: headDim, row_tile: rowTile },
+    });
+    return { qkv, attended, lse, z };
+  }
+
+  /** Adds to `dx` what reaches the layer's middle through the feed-forward block. */
+  #feedForwardBackward(layer: LayerWeights, context: LayerContext, dx: Tensor, rows: number): void {
+    const { gpu, description: { width, feedForward, normEpsilon } } = this;
+    const { kept: { middle, gateUp } } = context;
+    const activated = this.#adapts(context, "down_proj") ? gated(gpu, gateUp, rows) : undefined;
+    const dActivated = gpu.tensor("dgated", "f32", [rows, feedForward]);
+    this.#linearBackward(layer, context, "down_proj", activated, rows, whole(dx), dActivated, false);
+    const dGateUp = gatedBackward(gpu, gateUp, dActivated, rows);
+    gpu.free(dActivated, ...(activated ? [activated] : []));
+
+    const needed = this.#adapts(context, "gate_proj") || this.#adapts(context, "up_proj");
+    const normed = needed ? norm(gpu, middle, layer.postNorm, rows, normEpsilon) : undefined;
+    const dNormed = gpu.tensor("dnormed", "f32", [rows, width]);
+    const half = { y: dGateUp, stride: 2 * feedForward };
+    this.#linearBackward(layer, context, "gate_proj", normed, rows, { ...half, first: 0 }, dNormed, false);
+    this.#linearBackward(
+      layer,
+      context,
+      "up_proj",
+      normed,
+      rows,
+      { ...half, first: feedForward },
+      dNormed,
+      true,
+    );
+    normBackward(gpu, middle, layer.postNorm, dNormed, dx, rows, normEpsilon);
+    gpu.free(dGateUp, dNormed, ...(normed ? [normed] : []));
+  }
+
+  /** Adds to `dx` what reaches the layer's input through attention. Frees `dAttended`. */
+  #attendBackward(
+    layer: LayerWeights,
+    context: LayerContext,
+    batch: PackedBatch,
+    dAttended: Tensor,
+    dx: Tensor,
+    inputNeeded: boolean,
+  ): void {
+    const { gpu, description: { heads, kvHeads, headDim, width, normEpsilon } } = this;
+    const { kept } = context;
+    const rows = batch.adaptedRows;
+    const { tiles, keyTiles } = batch.schedule.backward!;
+    const delta = gpu.tensor("delta", "f32", [rows, heads]);
+    gpu.run(attentionDelta, {
+      params: { rows, heads, head_dim: headDim },
+      buffers: { y: kept.attended, dy: dAttended, delta },
+    });
+    const dQkv = gpu.tensor("dqkv", "f32", [rows, this.#qkvWidth]);
+    const shape = { ...this.#attentionShape(rows, heads * headDim), stride: this.#qkvWidth };
+    const buffers = { qkv: kept.qkv, lse: kept.lse, delta, dy: dAttended, dqkv: dQkv };
+    const constants = { head_dim: headDim, row_tile: batch.schedule.rowTile };
+    gpu.run(attentionBackwardQuery, {
+      params: { tile_count: tiles.shape[0], ...shape },
+      buffers: { ...buffers, tiles },
+      constants,
+    });
+    gpu.run(attentionBackwardKeyValue, {
+      params: { tile_count: keyTiles.shape[0], ...shape },
+      buffers: { ...buffers, key_tiles: keyTiles },
+      constants,
+    });
+    gpu.free(delta, dAttended);
+    const table = this.#ropeTable(batch.positionCount);
+    rotate(gpu, table, batch.positions, dQkv, { rows, heads: heads + kvHeads, direction: -1 });
+
+    const adapts = (["q_proj", "k_proj", "v_proj"] as const).some((name) => this.#adapts(context, name));
+    const normed = adapts ? norm(gpu, kept.x, layer.inputNorm, rows, normEpsilon) : undefined;
+    // Below the first layer there is only the frozen embedding.
+    const dNormed = inputNeeded ? gpu.tensor("dnormed", "f32", [rows, width]) : undefined;
+    const part = (first: number) => ({ y: dQkv, stride: this.#qkvWidth, first });
+    this.#linearBackward(layer, context, "q_proj", normed, rows, part(0), dNormed, false);
+    this.#linearBackward(layer, context, "k_proj", normed, rows, part(heads * headDim), dNormed, true);
+    this.#linearBackward(
+      layer,
+      context,
+      "v_proj",
+      normed,
+      rows,
+      part((heads + kvHeads) * headDim),
+      dNormed,
+      true,
+    );
+    if (dNormed) {
+      normBackward(gpu, kept.x, layer.inputNorm, dNormed, dx, rows, normEpsilon);
+      gpu.free(dNormed);
+    }
+    gpu.free(dQkv, ...(normed ? [normed] : []));
+  }
+
+  /** One linear layer with its LoRA site, if it has one; what LoRA's backward pass needs goes into `z`. */
+  #linear(
+    layer: LayerWeights,
+    index: number,
+    name: LinearName,
+    x: Tensor,
+    rows: number,
+    target: Target,
+    active: ActiveAdapter | undefined,
+    z: Map<LinearName, Tensor>,
+  ): void {
+    const down = linear(
+      this.gpu,
+      WEIGHT[name](layer),
+      x,
+      rows,
+      target,
+      active,
+      active?.adapter.site(index, name),
+    );
+    if (down) z.set(name, down);
+  }
+
+  /** Gradients of {@linkcode Llama.#linear}; `x` is needed where the layer is adapted. */
+  #linearBackward(
+    layer: LayerWeights,
+    { index, kept, active, gradient }: LayerContext,
+    name: LinearName,
+    x: Tensor | undefined,
+    rows: number,
+    output: Target,
+    dx: Tensor | undefined,
+    accumulate: boolean,
+  ): void {
+    const site: LoraSite | undefined = active.adapter.site(index, name);
+    const lora: LoraBackward | undefined = site && { active, site, z: kept.z.get(name)!, x: x!, gradient };
+    const dy = { dy: output.y, stride: output.stride, first: output.first };
+    linearBackward(this.gpu, WEIGHT[name](layer), rows, dy, dx, accumulate, lora);
+  }
+
+  #adapts({ index, active }: LayerContext, name: LinearName): boolean {
+    return active.adapter.site(index, name) !== undefined;
+  }
+
+  /** Rows of outputs back at their places among all adapted rows, zeros elsewhere. Frees `x`. */
+  #spread(x: Tensor, { outputs, adaptedRows, adaptedOutputs }: PackedBatch, width: number): Tensor {
+    const y = zeros(this.gpu, x.label, adaptedRows, width);
+    scatter(this.gpu, x, outputs, y, adaptedOutputs);
+    this.gpu.free(x);
+    return y;
+  }
+
+  /** Parameters of attention and its gradients; keys begin at column `keyFirst` of their rows. */
+  #attentionShape(rows: number, keyFirst: number) {
+    const { kvHeads, headDim } = this.description;
+    return {
+      kv_heads: kvHeads,
+      group: this.headGroup,
+      rows,
+      k_first: keyFirst,
+      v_first: keyFirst + kvHeads * headDim,
+      scale: 1 / Math.sqrt(headDim),
+    };
+  }
+
+  /** Angles for at least so many positions; the table doubles when it is too short. */
+  #ropeTable(positions: number): RopeTable {
+    const { headDim, ropeTheta, contextLength } = this.description;
+    if (this.#rope && this.#rope.table.shape[0] >= positions) return this.#rope;
+    const capacity = Math.max(positions, Math.min(contextLength, Math.max(256, 2 * positions)));
+    const half = headDim / 2;
+    const angles = new Float32Array(capacity * headDim);
+    for (let position = 0; position < capacity; position++) {
+      for (let pair = 0; pair < half; pair++) {
+        const angle = position * ropeTheta ** (-pair / half);
+        angles[2 * (position * half + pair)] = Math.cos(angle);
+        angles[2 * (position * half + pair) + 1] = Math.sin(angle);
+      }
+    }
+    if (this.#rope) this.gpu.free(this.#rope.table);
+    return this.#rope = { table: this.gpu.upload("rope", angles, [capacity, half, 2]), headDim };
+  }
+}
+
+/** What the parts of a layer's backward pass share. */
+interface LayerContext {
+  readonly index: number;
+  readonly kept: SavedLayer;
+  readonly active: ActiveAdapter;
+  readonly gradient: Gradient;
+}
+
+const WEIGHT: Readonly<Record<LinearName, (layer: LayerWeights) => Tensor>> = {
+  q_proj: ({ q }) => q,
+  k_proj: ({ k }) => k,
+  v_proj: ({ v }) => v,
+  o_proj: ({ o }) => o,
+  gate_proj: ({ gate }) => gate,
+  up_proj: ({ up }) => up,
+  down_proj: ({ down }) => down,
+};
+
+/** All columns of `y`. */
+function whole(y: Tensor, residual?: Tensor): Target {
+  return { y, stride: y.shape[1], first: 0, residual };
+}
+
+/** The adapter as it acts on the output rows, beyond attention in the last layer. */
+function outputsOf(batch: PackedBatch, active?: ActiveAdapter): ActiveAdapter | undefined {
+  const dropout = active?.dropout && { ...active.dropout, counters: batch.outputCounters };
+  return active && { ...active, rows: batch.adaptedOutputs, dropout };
+}

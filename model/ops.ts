@@ -1,0 +1,122 @@
+/** Kernel calls that make a new tensor: the verbs the transformer is written in. The caller frees what it gets. */
+import { cacheWrite } from "../kernels/cache_write.ts";
+import { embedding } from "../kernels/embedding.ts";
+import { gatherRows } from "../kernels/gather_rows.ts";
+import type { Gpu } from "../kernels/gpu.ts";
+import { rmsnorm } from "../kernels/rmsnorm.ts";
+import { rmsnormBackward } from "../kernels/rmsnorm_backward.ts";
+import { rope } from "../kernels/rope.ts";
+import { scatterRows } from "../kernels/scatter_rows.ts";
+import { swiglu } from "../kernels/swiglu.ts";
+import { swigluBackward } from "../kernels/swiglu_backward.ts";
+import type { Tensor } from "../kernels/tensor.ts";
+
+/** Rows of `weight` `[V, C]` by id: `[rows, C]` f32. */
+export function embed(gpu: Gpu, weight: Tensor, ids: Tensor, rows: number): Tensor {
+  const [vocabulary, width] = weight.shape;
+  const y = gpu.tensor("embedded", "f32", [rows, width]);
+  gpu.run(embedding, { params: { rows, width, vocabulary }, buffers: { ids, weight, y } });
+  return y;
+}
+
+/** RMSNorm of the first `rows` rows of `x` `[…, C]`. */
+export function norm(gpu: Gpu, x: Tensor, weight: Tensor, rows: number, eps: number): Tensor {
+  const [width] = weight.shape;
+  const y = gpu.tensor("normed", "f32", [rows, width]);
+  gpu.run(rmsnorm, { params: { rows, width, eps }, buffers: { x, weight, y } });
+  return y;
+}
+
+/** Adds RMSNorm's gradient for its input `x` to `dx`. */
+export function normBackward(
+  gpu: Gpu,
+  x: Tensor,
+  weight: Tensor,
+  dy: Tensor,
+  dx: Tensor,
+  rows: number,
+  eps: number,
+) {
+  gpu.run(rmsnormBackward, { params: { rows, width: weight.shape[0], eps }, buffers: { x, weight, dy, dx } });
+}
+
+/** Cosines and sines of every position: `[positions, D/2, 2]` f32. */
+export interface RopeTable {
+  readonly table: Tensor;
+  readonly headDim: number;
+}
+
+/** Turns `heads` heads from column 0 of `x` `[rows, stride]` by their positions, in place; direction −1 turns back. */
+export function rotate(
+  gpu: Gpu,
+  { table, headDim }: RopeTable,
+  positions: Tensor,
+  x: Tensor,
+  { rows, heads, direction }: { rows: number; heads: number; direction: 1 | -1 },
+): void {
+  gpu.run(rope, {
+    params: {
+      rows,
+      heads,
+      head_dim: headDim,
+      stride: x.shape[1],
+      first: 0,
+      capacity: table.shape[0],
+      direction,
+    },
+    buffers: { positions, table, x },
+  });
+}
+
+/** Copies keys and values, the columns of `qkv` from `first` on, to their slots in the cache. */
+export function store(
+  gpu: Gpu,
+  qkv: Tensor,
+  slots: Tensor,
+  cache: Tensor,
+  rows: number,
+  first: number,
+): void {
+  const [capacity, width] = cache.shape;
+  gpu.run(cacheWrite, {
+    params: { rows, width, source_stride: qkv.shape[1], source_first: first, capacity },
+    buffers: { source: qkv, slots, cache },
+  });
+}
+
+/** silu(gate) · up of `gateUp` `[rows, 2F]`: `[rows, F]`. */
+export function gated(gpu: Gpu, gateUp: Tensor, rows: number): Tensor {
+  const width = gateUp.shape[1] / 2;
+  const y = gpu.tensor("gated", "f32", [rows, width]);
+  gpu.run(swiglu, { params: { rows, width }, buffers: { gate_up: gateUp, y } });
+  return y;
+}
+
+/** Gradient of {@linkcode gated} for `gateUp`. */
+export function gatedBackward(gpu: Gpu, gateUp: Tensor, dy: Tensor, rows: number): Tensor {
+  const width = gateUp.shape[1] / 2;
+  const dGateUp = gpu.tensor("dgate_up", "f32", [rows, 2 * width]);
+  gpu.run(swigluBackward, { params: { rows, width }, buffers: { gate_up: gateUp, dy, dgate_up: dGateUp } });
+  return dGateUp;
+}
+
+/** Rows of `x` by index. */
+export function gather(gpu: Gpu, x: Tensor, index: Tensor, rows: number): Tensor {
+  const [sourceRows, width] = x.shape;
+  const y = gpu.tensor(x.label, "f32", [rows, width]);
+  gpu.run(gatherRows, { params: { rows, width, source_rows: sourceRows }, buffers: { index, x, y } });
+  return y;
+}
+
+/** Adds the rows of `x` to the rows of `y` that the index names; no row may be named twice. */
+export function scatter(gpu: Gpu, x: Tensor, index: Tensor, y: Tensor, rows: number): void {
+  const [targetRows, width] = y.shape;
+  gpu.run(scatterRows, { params: { rows, width, target_rows: targetRows }, buffers: { index, x, y } });
+}
+
+/** `[rows, width]` of zeros. */
+export function zeros(gpu: Gpu, label: string, rows: number, width: number): Tensor {
+  const tensor = gpu.tensor(label, "f32", [rows, width]);
+  gpu.clear(tensor);
+  return tensor;
+}

@@ -1,0 +1,104 @@
+import { dataError } from "../core/files.ts";
+import type { ProgressSink, TransformerDescription } from "../core/types.ts";
+import type { Gpu } from "../kernels/gpu.ts";
+import type { DType, Tensor } from "../kernels/tensor.ts";
+import { type Checkpoint, tensorShapes } from "./checkpoint.ts";
+
+const DTYPES: Readonly<Record<string, DType>> = { F32: "f32", F16: "f16", BF16: "bf16" };
+
+/** Weights of one layer. `C` width, `H` query heads, `K` key/value heads, `D` head width, `F` feed-forward width. */
+export interface LayerWeights {
+  /** `[C]` f32 */
+  readonly inputNorm: Tensor;
+  /** `[H·D, C]`, in the checkpoint's type, as are all matrices */
+  readonly q: Tensor;
+  /** `[K·D, C]` */
+  readonly k: Tensor;
+  /** `[K·D, C]` */
+  readonly v: Tensor;
+  /** `[C, H·D]` */
+  readonly o: Tensor;
+  /** `[C]` f32 */
+  readonly postNorm: Tensor;
+  /** `[F, C]` */
+  readonly gate: Tensor;
+  /** `[F, C]` */
+  readonly up: Tensor;
+  /** `[C, F]` */
+  readonly down: Tensor;
+}
+
+/** All weights of a model, on the GPU in the checkpoint's precision. */
+export interface Weights {
+  /** `[V, C]` */
+  readonly embedding: Tensor;
+  readonly layers: readonly LayerWeights[];
+  /** `[C]` f32 */
+  readonly finalNorm: Tensor;
+  /** `[V, C]`; the embedding itself where they are tied */
+  readonly head: Tensor;
+}
+
+/** Streams a checkpoint to the GPU, tensor by tensor, piece by piece. */
+export async function loadWeights(
+  gpu: Gpu,
+  checkpoint: Checkpoint,
+  model: TransformerDescription,
+  progress?: ProgressSink,
+): Promise<Weights> {
+  const shapes = tensorShapes(model);
+  checkpoint.check(shapes);
+  const total = [...shapes.keys()].reduce((sum, name) => sum + checkpoint.find(name).entry.bytes, 0);
+  let done = 0;
+  const load = async (name: string): Promise<Tensor> => {
+    const { file, entry } = checkpoint.find(name);
+    const dtype = DTYPES[entry.dtype];
+    if (!dtype) {
+      throw dataError(
+        `Tensor "${name}" is of type ${entry.dtype}`,
+        file.path,
+        "convert it to F32, F16 or BF16",
+      );
+    }
+    const tensor = gpu.tensor(name, dtype, entry.shape);
+    let offset = 0;
+    for await (const chunk of file.chunks(entry)) {
+      gpu.write(tensor, chunk, offset);
+      offset += chunk.length;
+      progress?.update(done += chunk.length, total, name);
+    }
+    return tensor;
+  };
+  // Norms are a sliver of the weights, so they are kept in f32 and their kernels need no variants.
+  const loadNorm = async (name: string): Promise<Tensor> => {
+    const { file, entry } = checkpoint.find(name);
+    progress?.update(done += entry.bytes, total, name);
+    return gpu.upload(name, await file.values(entry), entry.shape);
+  };
+  const embedding = await load("model.embed_tokens.weight");
+  const layers: LayerWeights[] = [];
+  for (let layer = 0; layer < model.layers; layer++) {
+    const prefix = `model.layers.${layer}`;
+    layers.push({
+      inputNorm: await loadNorm(`${prefix}.input_layernorm.weight`),
+      q: await load(`${prefix}.self_attn.q_proj.weight`),
+      k: await load(`${prefix}.self_attn.k_proj.weight`),
+      v: await load(`${prefix}.self_attn.v_proj.weight`),
+      o: await load(`${prefix}.self_attn.o_proj.weight`),
+      postNorm: await loadNorm(`${prefix}.post_attention_layernorm.weight`),
+      gate: await load(`${prefix}.mlp.gate_proj.weight`),
+      up: await load(`${prefix}.mlp.up_proj.weight`),
+      down: await load(`${prefix}.mlp.down_proj.weight`),
+    });
+  }
+  const finalNorm = await loadNorm("model.norm.weight");
+  const head = model.tiedEmbeddings ? embedding : await load("lm_head.weight");
+  return { embedding, layers, finalNorm, head };
+}
+
+/** Every tensor of the weights, each once. */
+export function allTensors({ embedding, layers, finalNorm, head }: Weights): Tensor[] {
+  return [
+    ...new Set([embedding, finalNorm, head, ...layers.flatMap((layer) => Object.values(layer) as Tensor[])]),
+  ];
+}

@@ -1,0 +1,248 @@
+/**
+ * MMLU (Hendrycks et al. 2021): 57 subjects, four choices, read in the public schema of `cais/mmlu` from a local
+ * folder or from the Hugging Face cache.
+ */
+import { join } from "node:path";
+import { parquetReadObjects } from "hyparquet";
+import { compressors } from "hyparquet-compressors";
+import {
+  dataError,
+  type Dataset,
+  type DatasetRequest,
+  exists,
+  hashFile,
+  type Question,
+  readCsv,
+  type Split,
+  suggestion,
+  UserError,
+} from "../../core/mod.ts";
+
+/** All subjects, in the order of the research code. */
+export const MMLU_TASKS: readonly string[] = [
+  "abstract_algebra",
+  "anatomy",
+  "astronomy",
+  "business_ethics",
+  "clinical_knowledge",
+  "college_biology",
+  "college_chemistry",
+  "college_computer_science",
+  "college_mathematics",
+  "college_medicine",
+  "college_physics",
+  "computer_security",
+  "conceptual_physics",
+  "econometrics",
+  "electrical_engineering",
+  "elementary_mathematics",
+  "formal_logic",
+  "global_facts",
+  "high_school_biology",
+  "high_school_chemistry",
+  "high_school_computer_science",
+  "high_school_european_history",
+  "high_school_geography",
+  "high_school_government_and_politics",
+  "high_school_macroeconomics",
+  "high_school_mathematics",
+  "high_school_microeconomics",
+  "high_school_physics",
+  "high_school_psychology",
+  "high_school_statistics",
+  "high_school_us_history",
+  "high_school_world_history",
+  "human_aging",
+  "human_sexuality",
+  "international_law",
+  "jurisprudence",
+  "logical_fallacies",
+  "machine_learning",
+  "management",
+  "marketing",
+  "medical_genetics",
+  "miscellaneous",
+  "moral_disputes",
+  "moral_scenarios",
+  "nutrition",
+  "philosophy",
+  "prehistory",
+  "professional_accounting",
+  "professional_law",
+  "professional_medicine",
+  "professional_psychology",
+  "public_relations",
+  "security_studies",
+  "sociology",
+  "us_foreign_policy",
+  "virology",
+  "world_religions",
+];
+
+/** MMLU's own splits: worked examples come from `dev`. */
+type MmluSplit = "dev" | "validation" | "test";
+
+/** One subject: `mmlu:<subject>`. For evaluation only. */
+export const mmlu: Dataset = {
+  kind: "dataset",
+  name: "mmlu",
+  version: 1,
+  description: "One subject of MMLU, from --data-dir or the Hugging Face cache",
+  argument: "subject, as in mmlu:anatomy",
+  defaults: {},
+  tags: ["eval"],
+  splits: ["validation", "test"],
+  evalKshot: 5,
+  async *read(split, request) {
+    yield* await readTask(split as MmluSplit, split, request);
+  },
+  shotPool: (request) => readTask("dev", "train", request),
+  async revision(request) {
+    const { path, source } = await fileOf("test", request);
+    return `${source} ${await hashFile(path)}`;
+  },
+};
+
+/** Collections: `eval:mmlu` is every subject of MMLU that lies on this machine. */
+export const evaluation: Dataset = {
+  kind: "dataset",
+  name: "eval",
+  version: 1,
+  description: "A benchmark as a whole: eval:mmlu is every subject of MMLU that lies on this machine",
+  argument: "name of the benchmark: mmlu",
+  defaults: {},
+  tags: ["eval"],
+  splits: ["validation", "test"],
+  async expand(request) {
+    if (request.argument !== "mmlu") {
+      throw new UserError({
+        kind: "usage",
+        what: `Unknown benchmark "${request.argument}"`,
+        where: `--dataset=eval:${request.argument}`,
+        fix: suggestion(request.argument, ["mmlu"]),
+      });
+    }
+    const present: string[] = [];
+    for (const task of MMLU_TASKS) {
+      if (await locate("test", { ...request, argument: task })) present.push(`mmlu:${task}`);
+    }
+    if (present.length === 0) throw notFound("test", { ...request, argument: "anatomy" });
+    return present;
+  },
+};
+
+async function readTask(
+  from: MmluSplit,
+  split: Split,
+  request: DatasetRequest,
+): Promise<readonly Question[]> {
+  const task = request.argument;
+  if (!MMLU_TASKS.includes(task)) {
+    throw new UserError({
+      kind: "usage",
+      what: `Unknown MMLU subject "${task}"`,
+      where: `--dataset=mmlu:${task}`,
+      fix: suggestion(task, MMLU_TASKS),
+    });
+  }
+  const { path } = await fileOf(from, request);
+  const rows = path.endsWith(".parquet") ? await readParquet(path) : await readChoicesCsv(path);
+  const title = task.replaceAll("_", " ");
+  const subject = title.charAt(0).toUpperCase() + title.slice(1).toLowerCase();
+  const wording = {
+    oe: {
+      header: `The following are questions (with answers) about ${subject}.`,
+      tail: "Now, answer the next question.",
+    },
+    choice: {
+      header: `The following are multiple-choice questions (with answers) about ${subject}.`,
+      tail: "Now, answer the next question.",
+    },
+  };
+  return rows.map(({ question, choices, answer }, index) => {
+    if (!Number.isInteger(answer) || answer < 0 || answer >= choices.length) {
+      throw dataError(
+        `The answer is ${answer}`,
+        `${path}, row ${index + 1}`,
+        `it must be 0 to ${choices.length - 1}`,
+      );
+    }
+    return { id: `mmlu:${task}/${from}/${index}`, split, question, choices, answer, group: task, wording };
+  });
+}
+
+interface Row {
+  readonly question: string;
+  readonly choices: readonly string[];
+  readonly answer: number;
+}
+
+/** The columns of `cais/mmlu`, with the list of choices spread over `choice0` to `choice3`. */
+async function readChoicesCsv(path: string): Promise<readonly Row[]> {
+  const columns = ["choice0", "choice1", "choice2", "choice3"];
+  const rows = await readCsv(path, ["question", ...columns, "answer"]);
+  return rows.map((row) => ({
+    question: row.question,
+    choices: columns.map((name) => row[name]),
+    answer: row.answer.trim() === "" ? NaN : Number(row.answer),
+  }));
+}
+
+async function readParquet(path: string): Promise<readonly Row[]> {
+  try {
+    const { buffer } = await Deno.readFile(path);
+    const rows = await parquetReadObjects({
+      file: buffer,
+      compressors,
+      columns: ["question", "choices", "answer"],
+    });
+    return rows.map(({ question, choices, answer }) => ({
+      question: String(question),
+      choices: (choices as unknown[]).map(String),
+      answer: Number(answer),
+    }));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw dataError(`Not a readable Parquet file: ${reason}`, path, "download the dataset again", error);
+  }
+}
+
+async function fileOf(split: MmluSplit, request: DatasetRequest): Promise<{ path: string; source: string }> {
+  const found = await locate(split, request);
+  if (!found) throw notFound(split, request);
+  return found;
+}
+
+/** Looks for `<data-dir>[/mmlu]/<split>/<subject>_<split>.csv`, then in the Hugging Face cache. */
+async function locate(
+  split: MmluSplit,
+  { argument: task, dataDir }: DatasetRequest,
+): Promise<{ path: string; source: string } | undefined> {
+  for (const root of dataDir ? [dataDir, join(dataDir, "mmlu")] : []) {
+    const path = join(root, split, `${task}_${split}.csv`);
+    if (await exists(path)) return { path, source: "local" };
+  }
+  const repository = join(hubCache(), "datasets--cais--mmlu");
+  const main = join(repository, "refs", "main");
+  if (!await exists(main)) return undefined;
+  const revision = (await Deno.readTextFile(main)).trim();
+  const path = join(repository, "snapshots", revision, task, `${split}-00000-of-00001.parquet`);
+  return await exists(path) ? { path, source: `cais/mmlu@${revision}` } : undefined;
+}
+
+/** Where huggingface_hub keeps downloads. */
+function hubCache(): string {
+  const { env } = Deno;
+  const home = env.get("HF_HOME") ??
+    join(env.get("XDG_CACHE_HOME") ?? join(env.get("HOME") ?? ".", ".cache"), "huggingface");
+  return env.get("HF_HUB_CACHE") ?? env.get("HUGGINGFACE_HUB_CACHE") ?? join(home, "hub");
+}
+
+function notFound(split: MmluSplit, { argument: task, dataDir }: DatasetRequest): UserError {
+  return dataError(
+    `The ${split} split of MMLU's ${task} is not on this machine`,
+    `${dataDir ? `--data-dir=${dataDir} and ` : ""}${hubCache()}`,
+    "give --data-dir=<folder> with test/<subject>_test.csv and dev/<subject>_dev.csv, or download cais/mmlu " +
+      "with huggingface_hub",
+  );
+}

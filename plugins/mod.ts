@@ -1,0 +1,37 @@
+/**
+ * The plugins that come with the project, in the order users see them.
+ *
+ * @module
+ */
+import type { Plugin } from "../core/mod.ts";
+import { facts } from "./datasets/facts.ts";
+import { evaluation, mmlu } from "./datasets/mmlu.ts";
+import { offline } from "./datasets/offline.ts";
+import { substring } from "./labelers/substring.ts";
+import { loraPrompt } from "./methods/lora_prompt.ts";
+import { accuracy } from "./metrics/accuracy.ts";
+import { auroc } from "./metrics/auroc.ts";
+import { brier } from "./metrics/brier.ts";
+import { ece } from "./metrics/ece.ts";
+import { nll } from "./metrics/nll.ts";
+import { llama } from "./models/llama.ts";
+import { choice } from "./prompt_styles/choice.ts";
+import { oe } from "./prompt_styles/oe.ts";
+
+/** Every built-in plugin. */
+export const builtins: readonly Plugin[] = [
+  facts,
+  offline,
+  mmlu,
+  evaluation,
+  oe,
+  choice,
+  substring,
+  loraPrompt,
+  accuracy,
+  ece,
+  auroc,
+  brier,
+  nll,
+  llama,
+];

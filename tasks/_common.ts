@@ -1,0 +1,150 @@
+import { join } from "node:path";
+import {
+  type Dataset,
+  type DatasetRequest,
+  type Json,
+  nearest,
+  type PromptStyle,
+  RunFolder,
+  type Split,
+  splitName,
+  SPLITS,
+  UserError,
+} from "../core/mod.ts";
+import { defineFlags } from "./_flags.ts";
+import { note } from "./_io.ts";
+import type { Session } from "./_session.ts";
+
+/** Flags of every task that reads a dataset. */
+export const RUN_FLAGS = defineFlags({
+  "log-dir": { type: "string", help: "folder of the run (runs/<date and time>)" },
+  "data-dir": { type: "string", help: "where datasets lie on this machine" },
+  "model-name": { type: "string", help: "alias, or folder of a Hugging Face checkpoint", required: true },
+  "seed": { type: "number", help: "the same seed gives the same results", default: 137 },
+  "limit": { type: "number", help: "rows of each split to read at most" },
+  "plugin": {
+    type: "string",
+    help: "module to load first: path, jsr: or npm:; repeatable",
+    repeatable: true,
+  },
+});
+
+/** A dataset as the user named it, resolved. */
+export interface ChosenDataset {
+  /** As typed, or as a collection expanded to. */
+  readonly name: string;
+  readonly dataset: Dataset;
+  readonly request: DatasetRequest;
+  /** What identifies the data in `run.json`. */
+  readonly about: Json;
+}
+
+/** Opens the run folder that `--log-dir` names, or a new one named by the time. */
+export async function openRun(logDir: string | undefined): Promise<RunFolder> {
+  const now = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
+  return await RunFolder.open(logDir ?? join("runs", now));
+}
+
+/** Resolves `name:argument`, and a collection to its members. */
+export async function chooseDatasets(
+  session: Session,
+  text: string,
+  { dataDir, promptStyle }: { readonly dataDir?: string; readonly promptStyle?: string },
+): Promise<readonly ChosenDataset[]> {
+  const { name, argument } = splitName(text);
+  const { plugin } = session.registry.get("dataset", name);
+  if (plugin.argument === undefined && argument !== "") {
+    throw new UserError({
+      kind: "usage",
+      what: `Dataset "${name}" takes nothing behind a colon, but got "${argument}"`,
+      where: `--dataset=${text}`,
+      fix: `use --dataset=${name}`,
+    });
+  }
+  if (plugin.argument !== undefined && argument === "") {
+    throw new UserError({
+      kind: "usage",
+      what: `Dataset "${name}" needs something behind a colon`,
+      where: `--dataset=${text}`,
+      fix: `give ${plugin.argument}`,
+    });
+  }
+  const request: DatasetRequest = { argument, options: plugin.defaults, dataDir, promptStyle };
+  if (plugin.expand) {
+    const names = await plugin.expand(request);
+    const members = await Promise.all(
+      names.map((name) => chooseDatasets(session, name, { dataDir, promptStyle })),
+    );
+    return members.flat();
+  }
+  const revision = await plugin.revision?.(request) ?? "";
+  return [{
+    name: text,
+    dataset: plugin,
+    request,
+    about: { ...asRecord(session.describe(plugin)), argument, revision },
+  }];
+}
+
+/** Refuses a benchmark as training data. */
+export function checkTrainable({ name, dataset }: ChosenDataset): void {
+  if (dataset.tags.includes("train")) return;
+  throw new UserError({
+    kind: "usage",
+    what: `Dataset "${name}" is for evaluation only`,
+    where: `--dataset=${name}`,
+    fix: "train on another dataset: training on a benchmark would make its results worthless",
+  });
+}
+
+/** The prompt style by name. */
+export function chooseStyle(session: Session, name: string): PromptStyle {
+  return session.registry.get("prompt-style", name).plugin;
+}
+
+/** Splits from a list such as `train,validation`; all of the dataset's if there is none. */
+export function chooseSplits(text: string | undefined, dataset: Dataset): readonly Split[] {
+  if (text === undefined) return SPLITS.filter((split) => dataset.splits.includes(split));
+  return text.split(",").map((name) => {
+    const split = SPLITS.find((split) => split === name.trim());
+    if (split && dataset.splits.includes(split)) return split;
+    const near = nearest(name, dataset.splits);
+    throw new UserError({
+      kind: "usage",
+      what: `Dataset "${dataset.name}" has no split "${name}"`,
+      where: "--splits",
+      fix: near ? `did you mean "${near}"?` : `use some of ${dataset.splits.join(",")}`,
+    });
+  });
+}
+
+/** A whole number within limits, or an error that names the flag. */
+export function checkWhole(flag: string, value: number, lowest: number): number {
+  if (Number.isInteger(value) && value >= lowest) return value;
+  throw new UserError({
+    kind: "usage",
+    what: `--${flag} is ${value}`,
+    where: "command line",
+    fix: `give a whole number from ${lowest}`,
+  });
+}
+
+function asRecord(value: Json): Readonly<Record<string, Json>> {
+  return value as Readonly<Record<string, Json>>;
+}
+
+/** What `run.json` keeps about the circumstances of a stage; none of it decides the result on the same adapter. */
+export async function aboutRun(session: Session): Promise<Readonly<Record<string, Json>>> {
+  const { adapter } = await session.gpu();
+  return {
+    command: ["deno", "task", ...Deno.args].join(" "),
+    deno: Deno.version.deno,
+    adapter: { description: adapter.description, family: adapter.family, lanes: adapter.lanes },
+  };
+}
+
+/** Tells that a stage was there already. */
+export function announceSkip(stage: string): string {
+  note(`${stage}: inputs unchanged, skipped`);
+  return stage;
+}

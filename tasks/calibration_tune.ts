@@ -1,0 +1,243 @@
+/** `deno task calibration-tune`: teach a model to know when its answers are right. */
+import { dirname, join } from "node:path";
+import {
+  createRng,
+  dataError,
+  fitTemperature,
+  flagName,
+  hashFile,
+  isLabeled,
+  type Json,
+  type Labeled,
+  type Method,
+  type MethodContext,
+  resolveOptions,
+  type RunFolder,
+  type Split,
+  type Temperature,
+  TEMPERATURE_LIMITS,
+} from "../core/mod.ts";
+import { saveTemperature } from "../model/temperature_file.ts";
+import {
+  aboutRun,
+  announceSkip,
+  checkTrainable,
+  checkWhole,
+  chooseDatasets,
+  type ChosenDataset,
+  openRun,
+  RUN_FLAGS,
+} from "./_common.ts";
+import { defineFlags, type FlagSet, parseFlags, peekFlag, type Values } from "./_flags.ts";
+import { note, print } from "./_io.ts";
+import { MetricsLog } from "./_metrics_log.ts";
+import { ProgressBar } from "./_progress.ts";
+import { Session } from "./_session.ts";
+import { runTask, type Task } from "./_task.ts";
+
+/** Flags of the task; the method's options come on top. */
+export const TUNE_FLAGS = defineFlags({
+  "dataset": { type: "string", help: "labelled answers, as in offline:<run>/labels", required: true },
+  ...RUN_FLAGS,
+  "prompt-style": { type: "string", help: "prompt style of the answers, for the seed's folder names" },
+  "method": { type: "string", help: "method plugin to train", default: "lora-prompt" },
+  "batch-size": { type: "number", help: "rows of a step", default: 4 },
+  "max-steps": { type: "number", help: "optimizer steps", default: 5000 },
+  "scale-temp": { type: "boolean", help: "fit a temperature on the validation split afterwards" },
+});
+
+/** What the task made. */
+export interface TuneResult {
+  readonly logDir: string;
+  /** Folder of the adapter. */
+  readonly checkpoint: string;
+  readonly temperature: number | null;
+  readonly skipped: readonly string[];
+}
+
+/** Trains a method, and fits a temperature if asked. */
+export async function calibrationTune(
+  session: Session,
+  flags: Values<typeof TUNE_FLAGS>,
+  methodOptions: Readonly<Record<string, unknown>>,
+  run: RunFolder,
+  whenChanged: "refuse" | "redo" = "refuse",
+): Promise<TuneResult> {
+  const { "model-name": modelName, seed } = flags;
+  const maxSteps = checkWhole("max-steps", flags["max-steps"], 1);
+  const batchSize = checkWhole("batch-size", flags["batch-size"], 1);
+  const { plugin: method } = session.registry.get("method", flags.method);
+  const options = resolveOptions(method, methodOptions);
+  const [chosen] = await chooseDatasets(session, flags.dataset, {
+    dataDir: flags["data-dir"],
+    promptStyle: flags["prompt-style"],
+  });
+  checkTrainable(chosen);
+  const inputs = {
+    dataset: chosen.about,
+    limit: flags.limit ?? null,
+    model: { name: modelName, fingerprint: await session.modelFingerprint(modelName) },
+    method: session.describe(method),
+    options: { ...options } as Json,
+    batchSize,
+    maxSteps,
+    seed,
+  };
+  const skipped: string[] = [];
+  const rng = createRng(seed).split("train");
+  const trained = await run.stage("train", {
+    inputs,
+    whenChanged,
+    about: () => aboutRun(session),
+    work: async () => {
+      await run.claim("train", inputs, /^(checkpoint-\d+(\.tmp)?|metrics\.jsonl)$/, whenChanged);
+      const rows = {
+        train: await labeledRows(chosen, "train", flags.limit),
+        validation: await labeledRows(chosen, "validation", flags.limit),
+      };
+      const model = await session.model(modelName);
+      using log = await MetricsLog.open(run.file("metrics.jsonl"));
+      using progress = new ProgressBar("train", "steps");
+      const context = { options, rng, batchSize, maxSteps, progress, folder: run.path };
+      const folder = await method.train(model, rows, {
+        ...context,
+        log: (step, values) => log.write(step, values),
+      });
+      return await filesIn(folder);
+    },
+  });
+  if (trained.skipped) skipped.push(announceSkip("train"));
+  const checkpoint = run.file(dirname(Object.keys(trained.record.outputs)[0]));
+  if (!flags["scale-temp"]) return { logDir: run.path, checkpoint, temperature: null, skipped };
+
+  const adapter = join(checkpoint, "adapter_model.safetensors");
+  let fitted: Temperature | undefined;
+  const scaled = await run.stage("scale-temp", {
+    inputs: { dataset: chosen.about, limit: flags.limit ?? null, adapter: await hashFile(adapter) },
+    whenChanged: "redo",
+    about: () =>
+      Promise.resolve({
+        temperature: fitted!.temperature,
+        nllBefore: fitted!.nllBefore,
+        nllAfter: fitted!.nllAfter,
+        bounded: fitted!.bounded,
+      }),
+    work: async () => {
+      const rows = await labeledRows(chosen, "validation", flags.limit);
+      const model = await session.model(modelName);
+      using progress = new ProgressBar("scale temperature");
+      fitted = await fitOn(method, model, rows, {
+        options,
+        rng,
+        batchSize: SCORING_ROWS,
+        progress,
+        checkpoint,
+      });
+      return [await saveTemperature(checkpoint, fitted.temperature)];
+    },
+  });
+  if (scaled.skipped) skipped.push(announceSkip("scale-temp"));
+  else warnUnbounded(fitted!);
+  return { logDir: run.path, checkpoint, temperature: scaled.record.about.temperature as number, skipped };
+}
+
+/** Rows that are scored at once: no gradients are kept, so more fit than in a training step. */
+const SCORING_ROWS = 32;
+
+async function fitOn(
+  method: Method,
+  model: Parameters<Method["predict"]>[0],
+  rows: readonly Labeled[],
+  context: MethodContext & { readonly checkpoint: string },
+): Promise<Temperature> {
+  const decided = rows.filter(({ label }) => label !== null);
+  if (decided.length === 0) {
+    throw dataError(
+      "The validation split has no labelled rows",
+      "--scale-temp",
+      "label it, or leave --scale-temp out",
+    );
+  }
+  const scored: { logits: readonly [number, number]; label: 0 | 1 }[] = [];
+  for await (const logits of method.predict(model, decided, context)) {
+    scored.push({ logits, label: decided[scored.length].label as 0 | 1 });
+  }
+  return fitTemperature(scored);
+}
+
+function warnUnbounded({ bounded, temperature }: Temperature): void {
+  if (bounded) return;
+  const { lowest, highest } = TEMPERATURE_LIMITS;
+  note(
+    `The validation rows favour ${
+      temperature <= lowest ? "ever sharper" : "ever softer"
+    } confidence: the temperature ` +
+      `is at its limit, ${temperature} (${lowest} to ${highest}). More validation rows would settle it.`,
+  );
+}
+
+async function labeledRows(chosen: ChosenDataset, split: Split, limit = Infinity): Promise<Labeled[]> {
+  const rows: Labeled[] = [];
+  for await (const row of chosen.dataset.read!(split, chosen.request)) {
+    if (rows.length >= limit) break;
+    if (!("context" in row) || !isLabeled(row)) {
+      throw dataError(
+        `A ${split} row of ${chosen.name} has no ${"output" in row ? "label" : "answer"}`,
+        `row ${row.id}`,
+        "train on what deno task generate labels has written, as in --dataset=offline:<run>/labels",
+      );
+    }
+    rows.push(row);
+  }
+  if (rows.length === 0) {
+    throw dataError(`The ${split} split has no rows`, chosen.name, "label some answers first");
+  }
+  return rows;
+}
+
+async function filesIn(folder: string): Promise<string[]> {
+  const files: string[] = [];
+  for await (const { name, isFile } of Deno.readDir(folder)) if (isFile) files.push(join(folder, name));
+  return files.sort();
+}
+
+/** A method's options as flags. */
+export function methodFlags(method: Method): FlagSet {
+  return Object.fromEntries(
+    Object.entries(method.defaults).map(([key, value]) => [flagName(key), {
+      type: typeof value === "number" ? "number" : typeof value === "boolean" ? "boolean" : "string",
+      help: `option of ${method.name}`,
+      default: Array.isArray(value) ? value.join(",") : value,
+    }]),
+  );
+}
+
+const task: Task = {
+  command: "deno task calibration-tune",
+  summary: "Teach a model to know when its answers are right. Writes checkpoint-<step>/ in PEFT's format.",
+  example:
+    "deno task calibration-tune --dataset=offline:runs/mine/labels --model-name=facts --log-dir=runs/mine " +
+    "--max-steps=250 --batch-size=16 --lr=2e-3 --scale-temp",
+  flags: { ...TUNE_FLAGS },
+  async run(args, session) {
+    await session.loadPlugins(peekFlag(args, "plugin"));
+    const [name = TUNE_FLAGS.method.default] = peekFlag(args, "method");
+    const { plugin: method } = session.registry.get("method", name);
+    const { values, extra } = parseFlags(this.command, TUNE_FLAGS, args, methodFlags(method));
+    const keys = new Map(Object.keys(method.defaults).map((key) => [flagName(key), key]));
+    const options = Object.fromEntries(
+      Object.entries(extra).map(([flag, value]) => [keys.get(flag)!, value]),
+    );
+    using run = await openRun(values["log-dir"]);
+    const result = await calibrationTune(session, values, options, run);
+    const temperature = result.temperature === null ? "" : `, temperature ${result.temperature.toFixed(3)}`;
+    print(`adapter in ${result.checkpoint}${temperature}`);
+    return result;
+  },
+};
+
+if (import.meta.main) {
+  const session = new Session();
+  const lora = session.registry.get("method", TUNE_FLAGS.method.default).plugin;
+  await runTask({ ...task, flags: { ...TUNE_FLAGS, ...methodFlags(lora) } });
+}

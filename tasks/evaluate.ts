@@ -1,0 +1,264 @@
+/** `deno task evaluate`: how well a model knows when its answers are right. */
+import { join } from "node:path";
+import {
+  createRng,
+  type Estimate,
+  generateAnswers,
+  hashFile,
+  isLabeled,
+  labelAnswers,
+  type Labeled,
+  loadPrompts,
+  type Metric,
+  predictConfidence,
+  type Prediction,
+  readJson,
+  resolveOptions,
+  type RunFolder,
+  type Split,
+  suggestion,
+  summarise,
+  type Summary,
+  UserError,
+  writeJsonAtomic,
+  writePredictions,
+} from "../core/mod.ts";
+import { loadTemperature } from "../model/temperature_file.ts";
+import { collect } from "./_collect.ts";
+import {
+  aboutRun,
+  announceSkip,
+  checkWhole,
+  chooseDatasets,
+  chooseSplits,
+  chooseStyle,
+  type ChosenDataset,
+  openRun,
+  RUN_FLAGS,
+} from "./_common.ts";
+import { defineFlags, parseFlags, type Values } from "./_flags.ts";
+import { print } from "./_io.ts";
+import { ProgressBar } from "./_progress.ts";
+import type { Session } from "./_session.ts";
+import { metricsTable } from "./_table.ts";
+import { runTask, type Task } from "./_task.ts";
+
+/** Flags of the task. */
+export const EVALUATE_FLAGS = defineFlags({
+  "dataset": { type: "string", help: "as in offline:<run>/labels, facts or eval:mmlu", required: true },
+  "prompt-style": { type: "string", help: "how questions are worded: oe or choice", required: true },
+  ...RUN_FLAGS,
+  "query-peft-dir": { type: "string", help: "adapter that is asked for its confidence (the untuned model)" },
+  "scale-temp": { type: "string", help: "query: divide by the temperature beside the adapter" },
+  "mode": { type: "string", help: "where the confidence comes from", default: "query" },
+  "method": { type: "string", help: "method plugin", default: "lora-prompt" },
+  "metric": { type: "string", help: "metric to compute (all); repeatable", repeatable: true },
+  "strategy": { type: "string", help: "labeler for answers without a label", default: "substring" },
+  "splits": { type: "string", help: "some of train,validation,test", default: "test" },
+  "eval-kshot": { type: "number", help: "worked examples in front of each question (the dataset's own)" },
+  "max-new-tokens": { type: "number", help: "tokens of an answer at most (the style's own)" },
+  "batch-size": { type: "number", help: "rows at once", default: 32 },
+});
+
+/** Result of one dataset and split. */
+export interface Evaluation extends Summary {
+  readonly dataset: string;
+  readonly split: Split;
+  /** Folder with `predictions.csv` and `metrics.json`. */
+  readonly folder: string;
+}
+
+/** Result of the task. */
+export interface EvaluateResult {
+  readonly logDir: string;
+  readonly evaluations: readonly Evaluation[];
+  /** Over the datasets of a collection: each counts the same, and each question counts the same. */
+  readonly means?: { readonly unweighted: Means; readonly weighted: Means };
+  readonly skipped: readonly string[];
+}
+
+/** Mean of each metric over the datasets where it is defined. */
+export type Means = Readonly<Record<string, number | null>>;
+
+/** Evaluates a dataset, or each member of a collection. */
+export async function evaluate(
+  session: Session,
+  flags: Values<typeof EVALUATE_FLAGS>,
+  run: RunFolder,
+  whenChanged: "refuse" | "redo" = "refuse",
+): Promise<EvaluateResult> {
+  checkMode(flags);
+  const style = chooseStyle(session, flags["prompt-style"]);
+  const datasets = await chooseDatasets(session, flags.dataset, {
+    dataDir: flags["data-dir"],
+    promptStyle: style.name,
+  });
+  const evaluations: Evaluation[] = [], skipped: string[] = [];
+  for (const chosen of datasets) {
+    for (const split of chooseSplits(flags.splits, chosen.dataset)) {
+      const { evaluation, wasThere } = await evaluateSplit(session, flags, run, chosen, split, whenChanged);
+      evaluations.push(evaluation);
+      if (wasThere) skipped.push(`metrics/${chosen.name}/${split}`);
+    }
+  }
+  const means = evaluations.length > 1 ? meansOf(evaluations) : undefined;
+  return { logDir: run.path, evaluations, ...(means ? { means } : {}), skipped };
+}
+
+async function evaluateSplit(
+  session: Session,
+  flags: Values<typeof EVALUATE_FLAGS>,
+  run: RunFolder,
+  chosen: ChosenDataset,
+  split: Split,
+  whenChanged: "refuse" | "redo",
+): Promise<{ evaluation: Evaluation; wasThere: boolean }> {
+  const { "model-name": modelName, "query-peft-dir": checkpoint, seed, limit } = flags;
+  const style = chooseStyle(session, flags["prompt-style"]);
+  const { plugin: method } = session.registry.get("method", flags.method);
+  const { plugin: labeler } = session.registry.get("labeler", flags.strategy);
+  const metrics = chooseMetrics(session, flags.metric);
+  const kshot = checkWhole("eval-kshot", flags["eval-kshot"] ?? chosen.dataset.evalKshot ?? 0, 0);
+  const maxNewTokens = checkWhole("max-new-tokens", flags["max-new-tokens"] ?? style.maxNewTokens, 1);
+  const batchSize = checkWhole("batch-size", flags["batch-size"], 1);
+  const temperature = flags["scale-temp"] === undefined ? 1 : await loadTemperature(checkpoint!);
+  const folder = run.file("metrics", chosen.name.replace(/[^\w.-]+/g, "_"), split);
+  const predictionsPath = join(folder, "predictions.csv"), metricsPath = join(folder, "metrics.json");
+  const options = resolveOptions(method, {});
+  const inputs = {
+    dataset: chosen.about,
+    split,
+    promptStyle: session.describe(style),
+    kshot,
+    maxNewTokens,
+    limit: limit ?? null,
+    seed,
+    model: { name: modelName, fingerprint: await session.modelFingerprint(modelName) },
+    adapter: checkpoint === undefined ? null : await hashFile(join(checkpoint, "adapter_model.safetensors")),
+    temperature,
+    method: session.describe(method),
+    labeler: session.describe(labeler),
+    metrics: metrics.map((metric) => session.describe(metric)),
+  };
+  const name = `metrics/${chosen.name}/${split}`;
+  const outcome = await run.stage(name, {
+    inputs,
+    whenChanged,
+    about: () => aboutRun(session),
+    work: async () => {
+      const started = performance.now();
+      const rows = await loadPrompts({
+        dataset: chosen.dataset,
+        request: chosen.request,
+        split,
+        style,
+        kshot,
+        seed,
+        limit,
+      });
+      const model = await session.model(modelName);
+      const journal = (part: string) => join(folder, `${part}.journal`);
+      const labeled = rows.every(isLabeled)
+        ? rows as Labeled[]
+        : await collect<Pick<Labeled, "output" | "label">>({
+          journal: journal("answers"),
+          inputs,
+          total: rows.length,
+          title: `${chosen.name} answer`,
+          async *produce(todo) {
+            const asked = todo.map((index) => rows[index]);
+            const generation = { maxNewTokens, batchSize, temperature: 0, topP: 1, seed };
+            for await (const { index, answer } of generateAnswers(model, asked, style, generation)) {
+              for await (const row of labelAnswers([answer], labeler, labeler.defaults)) {
+                yield { index: todo[index], value: { output: row.output, label: row.label } };
+              }
+            }
+          },
+        }).then((answers) => rows.map((row, index): Labeled => ({ ...row, ...answers[index] })));
+      const predictions: Prediction[] = [];
+      using progress = new ProgressBar(`${chosen.name} confidence`);
+      const context = { options, rng: createRng(seed).split("predict"), batchSize, progress, checkpoint };
+      for await (const row of predictConfidence(model, labeled, method, context, temperature)) {
+        predictions.push(row);
+      }
+      const summary = summarise(predictions, metrics, createRng(seed).split("bootstrap"));
+      await writePredictions(predictionsPath, predictions);
+      await writeJsonAtomic(metricsPath, {
+        dataset: chosen.name,
+        split,
+        mode: flags.mode,
+        promptStyle: style.name,
+        model: modelName,
+        adapter: checkpoint ?? null,
+        temperature,
+        confidence: "P(correct)",
+        ...summary,
+        seconds: Math.round((performance.now() - started) / 10) / 100,
+      });
+      return [predictionsPath, metricsPath];
+    },
+  });
+  if (outcome.skipped) announceSkip(name);
+  const summary = await readJson(metricsPath) as Summary;
+  const { n, undecided } = summary;
+  return {
+    evaluation: { dataset: chosen.name, split, folder, n, undecided, metrics: summary.metrics },
+    wasThere: outcome.skipped,
+  };
+}
+
+/** Combinations of flags that say nothing, or something that is not to be had. */
+function checkMode(
+  { mode, "scale-temp": scale, "query-peft-dir": checkpoint }: Values<typeof EVALUATE_FLAGS>,
+): void {
+  const usage = (what: string, where: string, fix: string) =>
+    new UserError({ kind: "usage", what, where, fix });
+  if (mode !== "query") throw usage(`Unknown mode "${mode}"`, "--mode", suggestion(mode, ["query"]));
+  if (scale !== undefined && scale !== "query") {
+    throw usage(`Unknown temperature "${scale}"`, "--scale-temp", suggestion(scale, ["query"]));
+  }
+  if (scale !== undefined && checkpoint === undefined) {
+    throw usage(
+      "There is no adapter whose temperature could be used",
+      "--scale-temp",
+      "give --query-peft-dir as well",
+    );
+  }
+}
+
+function chooseMetrics(session: Session, names: readonly string[]): readonly Metric[] {
+  return names.length > 0
+    ? names.map((name) => session.registry.get("metric", name).plugin)
+    : session.registry.list("metric").map(({ plugin }) => plugin);
+}
+
+function meansOf(evaluations: readonly Evaluation[]): { unweighted: Means; weighted: Means } {
+  const mean = (weight: (evaluation: Evaluation) => number): Means => {
+    const names = Object.keys(evaluations[0].metrics);
+    return Object.fromEntries(names.map((name) => {
+      const defined = evaluations.filter(({ metrics }) => "value" in metrics[name]);
+      const total = defined.reduce((sum, evaluation) => sum + weight(evaluation), 0);
+      const sum = defined.reduce((sum, e) => sum + weight(e) * (e.metrics[name] as Estimate).value, 0);
+      return [name, total > 0 ? sum / total : null];
+    }));
+  };
+  return { unweighted: mean(() => 1), weighted: mean(({ n }) => n) };
+}
+
+const task: Task = {
+  command: "deno task evaluate",
+  summary: "Measure how well a model knows when its answers are right. Writes metrics/<dataset>/<split>/.",
+  example: "deno task evaluate --dataset=facts --prompt-style=oe --model-name=facts " +
+    "--query-peft-dir=runs/mine/checkpoint-250 --scale-temp=query --log-dir=runs/mine",
+  flags: EVALUATE_FLAGS,
+  async run(args, session) {
+    const { values } = parseFlags(this.command, EVALUATE_FLAGS, args);
+    await session.loadPlugins(values.plugin);
+    using run = await openRun(values["log-dir"]);
+    const result = await evaluate(session, values, run);
+    print(metricsTable(result));
+    return result;
+  },
+};
+
+if (import.meta.main) await runTask(task);

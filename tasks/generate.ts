@@ -1,0 +1,276 @@
+/** `deno task generate outputs|labels`: the model's answers, and whether they are right. */
+import {
+  dataError,
+  exists,
+  generateAnswers,
+  type Json,
+  type Label,
+  labelAnswers,
+  loadPrompts,
+  readRows,
+  resolveOptions,
+  type RunFolder,
+  type Split,
+  type StoredRow,
+  UserError,
+  writeRows,
+} from "../core/mod.ts";
+import { collect } from "./_collect.ts";
+import {
+  aboutRun,
+  announceSkip,
+  checkWhole,
+  chooseDatasets,
+  chooseSplits,
+  chooseStyle,
+  type ChosenDataset,
+  openRun,
+  RUN_FLAGS,
+} from "./_common.ts";
+import { defineFlags, parseFlags, type Values } from "./_flags.ts";
+import { note, print } from "./_io.ts";
+import type { Session } from "./_session.ts";
+import { runTask, type Task } from "./_task.ts";
+
+/** Flags of `generate outputs`. */
+export const OUTPUT_FLAGS = defineFlags({
+  "dataset": { type: "string", help: "dataset to answer, as in facts or mmlu:anatomy", required: true },
+  "prompt-style": { type: "string", help: "how questions are worded: oe or choice", required: true },
+  ...RUN_FLAGS,
+  "splits": { type: "string", help: "some of train,validation,test (all)" },
+  "kshot": { type: "number", help: "worked examples in front of each question", default: 0 },
+  "max-new-tokens": { type: "number", help: "tokens of an answer at most (the style's own)" },
+  "batch-size": { type: "number", help: "answers written at once", default: 64 },
+});
+
+/** Flags of `generate labels`. */
+export const LABEL_FLAGS = defineFlags({
+  "dataset": { type: "string", help: "answers to label, as in offline:<run>/outputs", required: true },
+  "strategy": { type: "string", help: "labeler to use", default: "substring" },
+  "log-dir": RUN_FLAGS["log-dir"],
+  "data-dir": RUN_FLAGS["data-dir"],
+  "prompt-style": {
+    type: "string",
+    help: "prompt style the answers were written for, for the seed's folder names",
+  },
+  "splits": { type: "string", help: "some of train,validation,test (all there are)" },
+  "seed": RUN_FLAGS["seed"],
+  "plugin": RUN_FLAGS["plugin"],
+});
+
+/** What a stage of `generate` made. */
+export interface GenerateResult {
+  readonly logDir: string;
+  /** Rows by split. */
+  readonly rows: Readonly<Record<string, number>>;
+  readonly skipped: readonly string[];
+}
+
+/** Has a model answer a dataset, split by split. */
+export async function generateOutputs(
+  session: Session,
+  flags: Values<typeof OUTPUT_FLAGS>,
+  run: RunFolder,
+  whenChanged: "refuse" | "redo" = "refuse",
+): Promise<GenerateResult> {
+  const { "data-dir": dataDir, "model-name": modelName, seed, limit } = flags;
+  const style = chooseStyle(session, flags["prompt-style"]);
+  const kshot = checkWhole("kshot", flags.kshot, 0);
+  const maxNewTokens = checkWhole("max-new-tokens", flags["max-new-tokens"] ?? style.maxNewTokens, 1);
+  const batchSize = checkWhole("batch-size", flags["batch-size"], 1);
+  const datasets = await chooseDatasets(session, flags.dataset, { dataDir, promptStyle: style.name });
+  if (datasets.length !== 1) {
+    throw new UserError({
+      kind: "usage",
+      what: `${flags.dataset} is a collection`,
+      where: "deno task generate outputs",
+      fix: `name one member, as in ${datasets[0]?.name}; or use deno task evaluate`,
+    });
+  }
+  const [chosen] = datasets;
+  const fingerprint = await session.modelFingerprint(modelName);
+  const rows: Record<string, number> = {}, skipped: string[] = [];
+  for (const split of chooseSplits(flags.splits, chosen.dataset)) {
+    const name = `outputs/${split}`;
+    const inputs = {
+      dataset: chosen.about,
+      promptStyle: session.describe(style),
+      kshot,
+      maxNewTokens,
+      seed,
+      limit: limit ?? null,
+      model: { name: modelName, fingerprint },
+    };
+    const path = run.file("outputs", split, "rows_0.csv");
+    const outcome = await run.stage(name, {
+      inputs,
+      whenChanged,
+      about: () => aboutRun(session),
+      work: async () => {
+        const prompts = await loadPrompts({
+          dataset: chosen.dataset,
+          request: chosen.request,
+          split,
+          style,
+          kshot,
+          seed,
+          limit,
+        });
+        const model = await session.model(modelName);
+        const options = { maxNewTokens, batchSize, temperature: 0, topP: 1, seed };
+        const outputs = await collect<string>({
+          journal: `${path}.journal`,
+          inputs,
+          total: prompts.length,
+          title: `answer ${split}`,
+          async *produce(todo) {
+            for await (
+              const { index, answer } of generateAnswers(
+                model,
+                todo.map((i) => prompts[i]),
+                style,
+                options,
+              )
+            ) {
+              yield { index: todo[index], value: answer.output };
+            }
+          },
+        });
+        await writeRows(
+          path,
+          prompts.map((prompt, index) => ({ ...prompt, output: outputs[index], label: undefined })),
+        );
+        return [path];
+      },
+    });
+    if (outcome.skipped) skipped.push(announceSkip(name));
+    rows[split] = (await readRows(path, split)).length;
+  }
+  return { logDir: run.path, rows, skipped };
+}
+
+/** Labels the answers in an earlier stage's files. */
+export async function generateLabels(
+  session: Session,
+  flags: Values<typeof LABEL_FLAGS>,
+  run: RunFolder,
+  whenChanged: "refuse" | "redo" = "refuse",
+): Promise<GenerateResult> {
+  const [chosen] = await chooseDatasets(session, flags.dataset, {
+    dataDir: flags["data-dir"],
+    promptStyle: flags["prompt-style"],
+  });
+  const { plugin: labeler } = session.registry.get("labeler", flags.strategy);
+  const options = resolveOptions(labeler, {});
+  const rows: Record<string, number> = {}, skipped: string[] = [];
+  for (const split of await splitsPresent(chosen, flags.splits)) {
+    const name = `labels/${split}`;
+    const inputs = {
+      dataset: chosen.about,
+      labeler: session.describe(labeler),
+      options: { ...options } as Json,
+    };
+    const path = run.file("labels", split, "0.csv");
+    const answers = await answersOf(chosen, split);
+    const outcome = await run.stage(name, {
+      inputs,
+      whenChanged,
+      work: async () => {
+        const labels = await collect<Label>({
+          journal: `${path}.journal`,
+          inputs,
+          total: answers.length,
+          title: `label ${split}`,
+          async *produce(todo) {
+            let next = 0;
+            for await (
+              const { label } of labelAnswers(todo.map((index) => answers[index]), labeler, options)
+            ) {
+              yield { index: todo[next++], value: label };
+            }
+          },
+        });
+        await writeRows(path, answers.map((row, index) => ({ ...row, label: labels[index] })));
+        return [path];
+      },
+    });
+    if (outcome.skipped) skipped.push(announceSkip(name));
+    rows[split] = answers.length;
+  }
+  return { logDir: run.path, rows, skipped };
+}
+
+/** The splits asked for, or those the folder has. */
+async function splitsPresent(chosen: ChosenDataset, text: string | undefined): Promise<readonly Split[]> {
+  const splits = chooseSplits(text, chosen.dataset);
+  if (text !== undefined || chosen.dataset.name !== "offline") return splits;
+  const present: Split[] = [];
+  for (const split of splits) if (await exists(`${chosen.request.argument}/${split}`)) present.push(split);
+  return present.length > 0 ? present : splits;
+}
+
+async function answersOf(chosen: ChosenDataset, split: Split) {
+  const rows: (StoredRow & { readonly output: string })[] = [];
+  for await (const row of chosen.dataset.read!(split, chosen.request)) {
+    if (!("context" in row) || row.output === undefined) {
+      throw dataError(
+        `A row of ${chosen.name} has no answer`,
+        `row ${row.id}`,
+        "label what deno task generate outputs has written, as in --dataset=offline:<run>/outputs",
+      );
+    }
+    rows.push({ ...row, output: row.output });
+  }
+  if (rows.length === 0) {
+    throw dataError(`The ${split} split has no rows`, chosen.name, "generate outputs first");
+  }
+  return rows;
+}
+
+const outputs: Task = {
+  command: "deno task generate outputs",
+  summary: "Have a model answer the questions of a dataset. Writes outputs/<split>/rows_0.csv.",
+  example:
+    "deno task generate outputs --dataset=facts --prompt-style=oe --model-name=facts --log-dir=runs/mine",
+  flags: OUTPUT_FLAGS,
+  async run(args, session) {
+    const { values } = parseFlags(this.command, OUTPUT_FLAGS, args);
+    await session.loadPlugins(values.plugin);
+    using run = await openRun(values["log-dir"]);
+    return report(await generateOutputs(session, values, run));
+  },
+};
+
+const labels: Task = {
+  command: "deno task generate labels",
+  summary: "Decide which answers are right. Writes labels/<split>/0.csv.",
+  example:
+    "deno task generate labels --dataset=offline:runs/mine/outputs --strategy=substring --log-dir=runs/mine",
+  flags: LABEL_FLAGS,
+  async run(args, session) {
+    const { values } = parseFlags(this.command, LABEL_FLAGS, args);
+    await session.loadPlugins(values.plugin);
+    using run = await openRun(values["log-dir"]);
+    return report(await generateLabels(session, values, run));
+  },
+};
+
+function report(result: GenerateResult): GenerateResult {
+  const counts = Object.entries(result.rows).map(([split, count]) => `${count} ${split}`).join(", ");
+  print(`${counts} rows in ${result.logDir}`);
+  return result;
+}
+
+if (import.meta.main) {
+  const [stage, ...args] = Deno.args;
+  const task = { outputs, labels }[stage];
+  if (task) await runTask(task, args);
+  const asked = stage === "--help" || stage === "-h";
+  const text = "deno task generate outputs|labels: answer a dataset, then label the answers.\n" +
+    "  deno task generate outputs --help\n  deno task generate labels --help";
+  if (asked) print(text);
+  else {note(
+      `Unknown stage "${stage ?? ""}"\n  where: deno task generate\n  fix:   use outputs or labels`,
+    );}
+  Deno.exit(asked ? 0 : 2);
+}

@@ -1,0 +1,135 @@
+/** `deno task report`: the evaluations of some runs side by side, as one HTML file. */
+import { join } from "node:path";
+import {
+  createRng,
+  dataError,
+  exists,
+  type Prediction,
+  type PredictionRow,
+  readJson,
+  readPredictions,
+  renderReport,
+  type ReportedRun,
+  suggestion,
+  summarise,
+  type Summary,
+  writeFileAtomic,
+} from "../core/mod.ts";
+import { defineFlags, parseFlags, type Values } from "./_flags.ts";
+import { print } from "./_io.ts";
+import type { Session } from "./_session.ts";
+import { runTask, type Task } from "./_task.ts";
+
+/** Flags of the task. */
+export const REPORT_FLAGS = defineFlags({
+  "log-dir": {
+    type: "string",
+    help: "run folder with metrics/; repeatable, one column each",
+    repeatable: true,
+  },
+  "output": { type: "string", help: "file to write", default: "report.html" },
+  "title": { type: "string", help: "heading of the report", default: "Calibration report" },
+  "seed": { type: "number", help: "for intervals over several datasets", default: 137 },
+  "plugin": { type: "string", help: "module to load first; repeatable", repeatable: true },
+});
+
+/** What `metrics.json` holds. */
+interface StoredSummary extends Summary {
+  readonly dataset: string;
+  readonly split: string;
+  readonly model: string;
+  readonly adapter: string | null;
+  readonly temperature: number;
+  readonly mode: string;
+  readonly promptStyle: string;
+}
+
+/** Writes the report; gives back its path. */
+export async function report(
+  session: Session,
+  flags: Values<typeof REPORT_FLAGS>,
+): Promise<{ report: string }> {
+  if (flags["log-dir"].length === 0) {
+    throw dataError("No run was named", "deno task report", "give --log-dir=<run>, once for each run");
+  }
+  const runs: ReportedRun[] = [];
+  for (const logDir of flags["log-dir"]) runs.push(await readRun(session, logDir, flags.seed));
+  await writeFileAtomic(flags.output, await renderReport(flags.title, runs));
+  return { report: flags.output };
+}
+
+async function readRun(session: Session, logDir: string, seed: number): Promise<ReportedRun> {
+  const parts: { title: string; stored: StoredSummary; predictions: PredictionRow[] }[] = [];
+  for (const folder of await evaluationFolders(logDir)) {
+    const stored = await readJson(join(folder, "metrics.json")) as StoredSummary;
+    const predictions = await readPredictions(join(folder, "predictions.csv"));
+    parts.push({ title: `${stored.dataset} ${stored.split}`, stored, predictions });
+  }
+  const predictions = parts.flatMap((part) => part.predictions);
+  const [{ stored }] = parts;
+  const about = {
+    "run": logDir,
+    "model": stored.model,
+    "datasets": parts.length === 1 ? parts[0].title : `${parts.length} datasets`,
+    "prompt style": stored.promptStyle,
+    "mode": stored.mode,
+    "adapter": stored.adapter ?? "none",
+    "temperature": stored.temperature.toPrecision(4),
+  };
+  const title = logDir.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1)!;
+  if (parts.length === 1) return { title, summary: stored, predictions, about };
+  const metrics = Object.keys(stored.metrics).map((name) => session.registry.get("metric", name).plugin);
+  const summary = summarise(predictions as Prediction[], metrics, createRng(seed).split("bootstrap"));
+  return {
+    title,
+    summary,
+    predictions,
+    about,
+    parts: parts.map(({ title, stored }) => ({ title, summary: stored })),
+  };
+}
+
+/** Folders `metrics/<dataset>/<split>` that hold an evaluation. */
+async function evaluationFolders(logDir: string): Promise<string[]> {
+  const root = join(logDir, "metrics");
+  const folders: string[] = [];
+  if (await exists(root)) {
+    for await (const dataset of Deno.readDir(root)) {
+      if (!dataset.isDirectory) continue;
+      for await (const split of Deno.readDir(join(root, dataset.name))) {
+        const folder = join(root, dataset.name, split.name);
+        if (await exists(join(folder, "metrics.json"))) folders.push(folder);
+      }
+    }
+  }
+  if (folders.length === 0) {
+    const siblings: string[] = [];
+    for await (const { name, isDirectory } of readDirOrNothing(logDir)) {
+      if (isDirectory) siblings.push(`${logDir}/${name}`);
+    }
+    const fix = siblings.length > 0 ? suggestion(logDir, siblings.sort()) : "run deno task evaluate first";
+    throw dataError(`There is no evaluation in ${logDir}`, root, fix);
+  }
+  return folders.sort();
+}
+
+async function* readDirOrNothing(path: string): AsyncIterable<Deno.DirEntry> {
+  if (await exists(path)) yield* Deno.readDir(path);
+}
+
+const task: Task = {
+  command: "deno task report",
+  summary:
+    "Show evaluations side by side: reliability diagrams, risk and coverage, tables. Writes one HTML file.",
+  example: "deno task report --log-dir=runs/demo/before --log-dir=runs/demo/after --output=report.html",
+  flags: REPORT_FLAGS,
+  async run(args, session) {
+    const { values } = parseFlags(this.command, REPORT_FLAGS, args);
+    await session.loadPlugins(values.plugin);
+    const result = await report(session, values);
+    print(result.report);
+    return result;
+  },
+};
+
+if (import.meta.main) await runTask(task);

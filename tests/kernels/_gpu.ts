@@ -1,0 +1,94 @@
+import { Gpu } from "../../kernels/gpu.ts";
+import type { DType, Tensor } from "../../kernels/tensor.ts";
+import type { DeviceOptions } from "../../kernels/device.ts";
+
+const VARIANTS: Readonly<Record<string, DeviceOptions>> = {
+  "cpu family, subgroups": { family: "cpu" },
+  "gpu family, workgroup memory": { family: "gpu", exchange: "workgroup" },
+};
+
+const available = await navigator.gpu?.requestAdapter() != null;
+if (!available && Deno.env.get("REQUIRE_GPU") === "1") {
+  throw new Error("REQUIRE_GPU=1 but there is no WebGPU adapter");
+}
+
+const opened = new Map<string, Gpu>();
+globalThis.addEventListener("unload", () => opened.forEach((gpu) => gpu.destroy()));
+
+async function open(variant: string): Promise<Gpu> {
+  let gpu = opened.get(variant);
+  if (!gpu) opened.set(variant, gpu = await Gpu.open(VARIANTS[variant]));
+  return gpu;
+}
+
+/**
+ * A test that runs once with each set of algorithms the kernels have, on whatever adapter there is.
+ * It fails if it leaves a tensor behind; without an adapter it is reported as ignored.
+ */
+export function gpuTest(name: string, test: (gpu: Gpu) => Promise<void>): void {
+  for (const variant of Object.keys(VARIANTS)) {
+    Deno.test({
+      name: `${name} [${variant}]`,
+      ignore: !available,
+      // The device outlives the test on purpose; leaks are counted in tensors instead.
+      sanitizeResources: false,
+      sanitizeOps: false,
+      fn: async () => {
+        const gpu = await open(variant);
+        const before = gpu.liveTensors.length;
+        await test(gpu);
+        const left = gpu.liveTensors.slice(before);
+        if (left.length > 0) throw new Error(`tensors not freed: ${left.join(", ")}`);
+      },
+    });
+  }
+}
+
+/** Deterministic values in [-1, 1), rounded to f32. */
+export function noise(count: number, seed: number): Float32Array<ArrayBuffer> {
+  let state = (seed * 2654435761 + 1) >>> 0;
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state >>> 8) / 2 ** 23 - 1;
+  });
+}
+
+/** Deterministic whole numbers in [0, below). */
+export function noiseIndices(count: number, below: number, seed: number): Uint32Array<ArrayBuffer> {
+  return Uint32Array.from(noise(count, seed), (value) => Math.floor((value + 1) / 2 * below));
+}
+
+/**
+ * Values as they are once stored in `dtype`, and the words that store them.
+ * f16 and bf16 are cut, not rounded: the reference sees the cut values too.
+ */
+export function packed(
+  values: Float32Array,
+  dtype: DType,
+): { values: Float32Array; words: Uint32Array<ArrayBuffer> } {
+  if (dtype === "f32") return { values, words: new Uint32Array(Float32Array.from(values).buffer) };
+  const words = new Uint32Array(Math.ceil(values.length / 2));
+  const half = dtype === "f16" ? new Uint16Array(new Float16Array(values).buffer) : undefined;
+  const bits = new Uint32Array(Float32Array.from(values).buffer);
+  const stored = Float32Array.from(values, (_, index) => {
+    const code = half ? half[index] : bits[index] >>> 16;
+    words[index >> 1] |= code << (16 * (index & 1));
+    return half
+      ? new Float16Array(Uint16Array.of(code).buffer)[0]
+      : new Float32Array(Uint32Array.of(code << 16).buffer)[0];
+  });
+  return { values: stored, words };
+}
+
+/** Uploads packed weights. */
+export function uploadPacked(
+  gpu: Gpu,
+  label: string,
+  words: Uint32Array<ArrayBuffer>,
+  dtype: DType,
+  shape: number[],
+): Tensor {
+  const tensor = gpu.tensor(label, dtype, shape);
+  gpu.write(tensor, words);
+  return tensor;
+}

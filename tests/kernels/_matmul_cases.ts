@@ -1,0 +1,102 @@
+import type { matmul } from "../../kernels/matmul.ts";
+import type { DType } from "../../kernels/tensor.ts";
+import { assertClose } from "../close.ts";
+import { matmul as reference } from "../reference/matmul.ts";
+import { gpuTest, noise, packed, uploadPacked } from "./_gpu.ts";
+
+/** Sums of up to 136 products of values up to 1, in f32. */
+const TOLERANCE = { absolute: 1e-5, relative: 1e-5 };
+
+/** One shape, and the boundary it stands at. */
+export interface ProductCase {
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+  readonly why: string;
+}
+
+/** The tests that `matmul` and `matmul_skinny` share: plain products of every weight type, and all extras at once. */
+export function testProduct(
+  kernel: typeof matmul,
+  cases: readonly ProductCase[],
+  constants: { readonly row_tile?: number } = {},
+): void {
+  const variant = Object.entries(constants).map(([name, value]) => ` ${name}=${value}`).join("");
+  for (const { rows, columns, depth, why } of cases) {
+    for (const dtype of ["f32", "f16", "bf16"] satisfies DType[]) {
+      const shapes = `[${rows}, ${depth}] x [${columns}, ${depth}] ${dtype}${variant}`;
+      gpuTest(`${kernel.name} ${shapes} matches the reference (${why})`, async (gpu) => {
+        const x = noise(rows * depth, 1);
+        const { values, words } = packed(noise(columns * depth, 2), dtype);
+        const tensors = {
+          x: gpu.upload("x", x, [rows, depth]),
+          weight: uploadPacked(gpu, "weight", words, dtype, [columns, depth]),
+          z: gpu.tensor("none", "f32", [0]),
+          y: gpu.tensor("y", "f32", [rows, columns]),
+        };
+        gpu.run(kernel, {
+          params: {
+            rows,
+            columns,
+            depth,
+            rank: 0,
+            lora_rows: 0,
+            lora_scale: 0,
+            add_residual: 0,
+            y_stride: columns,
+            y_first: 0,
+          },
+          buffers: { ...tensors, lora_b: tensors.z, residual: tensors.z },
+          constants,
+        });
+        const expected = reference(x, values, { rows, columns, depth });
+        assertClose(await gpu.readF32(tensors.y), expected, TOLERANCE, [rows, columns]);
+        gpu.free(...Object.values(tensors));
+      });
+    }
+  }
+}
+
+/** LoRA on some of the rows, a residual on all of them, written into part of a wider row. */
+export function testProductExtras(kernel: typeof matmul, rows: number, adapted: number): void {
+  const name =
+    `${kernel.name} adds the LoRA product to ${adapted} of ${rows} rows, the residual to all, in a wider row`;
+  gpuTest(name, async (gpu) => {
+    const columns = 24, depth = 16, rank = 8, stride = 40, first = 8, scale = 0.5;
+    const x = noise(rows * depth, 1), weight = noise(columns * depth, 2);
+    const z = noise(adapted * rank, 3), loraB = noise(columns * rank, 4);
+    const residual = noise(rows * stride, 5), before = noise(rows * stride, 6);
+    const tensors = {
+      x: gpu.upload("x", x, [rows, depth]),
+      weight: gpu.upload("weight", weight, [columns, depth]),
+      z: gpu.upload("z", z, [adapted, rank]),
+      lora_b: gpu.upload("lora_b", loraB, [columns, rank]),
+      residual: gpu.upload("residual", residual, [rows, stride]),
+      y: gpu.upload("y", before, [rows, stride]),
+    };
+    gpu.run(kernel, {
+      params: {
+        rows,
+        columns,
+        depth,
+        rank,
+        lora_rows: adapted,
+        lora_scale: scale,
+        add_residual: 1,
+        y_stride: stride,
+        y_first: first,
+      },
+      buffers: tensors,
+    });
+    const base = reference(x, weight, { rows, columns, depth });
+    const lora = reference(z, loraB, { rows: adapted, columns, depth: rank });
+    const expected = Float64Array.from(before, (value, index) => {
+      const row = Math.floor(index / stride), column = index % stride - first;
+      if (column < 0 || column >= columns) return value;
+      const add = row < adapted ? scale * lora[row * columns + column] : 0;
+      return base[row * columns + column] + add + residual[index];
+    });
+    assertClose(await gpu.readF32(tensors.y), expected, TOLERANCE, [rows, stride]);
+    gpu.free(...Object.values(tensors));
+  });
+}

@@ -1,0 +1,39 @@
+import type { DType } from "../../kernels/tensor.ts";
+import { tokenLogits } from "../../kernels/token_logits.ts";
+import { assertClose } from "../close.ts";
+import { tokenLogits as reference } from "../reference/token_logits.ts";
+import { gpuTest, noise, noiseIndices, packed, uploadPacked } from "./_gpu.ts";
+
+// Sums of up to 264 products of values up to 1, in f32.
+const TOLERANCE = { absolute: 1e-5, relative: 1e-5 };
+
+for (
+  const { rows, width, tokens, why } of [
+    { rows: 0, width: 8, tokens: 2, why: "no rows" },
+    { rows: 3, width: 8, tokens: 0, why: "no tokens" },
+    { rows: 1, width: 8, tokens: 1, why: "one row, one token, one pack" },
+    { rows: 2, width: 56, tokens: 2, why: "a 16-bit pack short of 8 lanes" },
+    { rows: 2, width: 64, tokens: 2, why: "a 16-bit pack for each of 8 lanes" },
+    { rows: 5, width: 72, tokens: 3, why: "a 16-bit pack past 8 lanes" },
+    { rows: 65, width: 264, tokens: 9, why: "past 32 lanes" },
+  ]
+) {
+  for (const dtype of ["f32", "f16", "bf16"] satisfies DType[]) {
+    const name = `token_logits [${rows}, ${width}] of ${tokens} tokens, ${dtype}`;
+    gpuTest(`${name}, matches the reference (${why})`, async (gpu) => {
+      const vocabulary = 13;
+      const x = noise(rows * width, 1), ids = noiseIndices(tokens, vocabulary, 2);
+      const { values, words } = packed(noise(vocabulary * width, 3), dtype);
+      const tensors = {
+        x: gpu.upload("x", x, [rows, width]),
+        weight: uploadPacked(gpu, "weight", words, dtype, [vocabulary, width]),
+        ids: gpu.upload("ids", ids),
+        logits: gpu.upload("logits", noise(rows * tokens, 4), [rows, tokens]),
+      };
+      gpu.run(tokenLogits, { params: { rows, width, tokens, vocabulary }, buffers: tensors });
+      const expected = reference(x, values, ids, { rows, width });
+      assertClose(await gpu.readF32(tensors.logits), expected, TOLERANCE, [rows, tokens]);
+      gpu.free(...Object.values(tensors));
+    });
+  }
+}

@@ -1,0 +1,177 @@
+import { assertEquals } from "@std/assert";
+import type { TrainingExample } from "../../core/types.ts";
+import { LoraAdapter } from "../../model/adapter.ts";
+import { loadAdapter } from "../../model/peft.ts";
+import { SafetensorsFile } from "../../model/safetensors.ts";
+import { LoraTrainer } from "../../model/trainer.ts";
+import { assertClose } from "../close.ts";
+import { gpuTest } from "../kernels/_gpu.ts";
+import { type Divergence, GOLDEN_CASES, goldenPath, readGolden, withGolden } from "./_golden.ts";
+
+/** Of the largest gradient of a tensor: small entries are sums that nearly cancel. */
+const GRADIENT = 1e-3;
+
+const LOSSES = { absolute: 1e-6, relative: 1e-3 };
+
+for (const name of GOLDEN_CASES) {
+  for (const type of ["jsd", "forward_kl", "reverse_kl"] satisfies Divergence[]) {
+    gpuTest(`${name}, ${type}: LoRA gradients are those of PEFT and autograd`, async (gpu) => {
+      const { training } = await readGolden(name);
+      await withGolden(gpu, name, async (model) => {
+        const adapter = await loadAdapter(gpu, model.description, goldenPath(name, "adapter"));
+        const trainer = new LoraTrainer(model, adapter, training[type].optimizer, 1);
+        await trainer.train([training[type].examples], 0);
+        const gradient = await trainer.gradient();
+        using file = await SafetensorsFile.open(goldenPath(name, `gradients_${type}.safetensors`));
+        for (const [tensor, values] of byName(adapter, gradient)) {
+          const expected = await file.values(file.tensors.get(tensor)!);
+          const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+          assertClose(values, expected, { absolute: GRADIENT * largest, relative: 0 });
+        }
+        trainer.free();
+        adapter.free();
+      });
+    });
+
+    gpuTest(`${name}, ${type}: ten steps give the losses and the adapter that torch gives`, async (gpu) => {
+      const { training } = await readGolden(name);
+      const { examples, optimizer, learning_rate, losses } = training[type];
+      await withGolden(gpu, name, async (model) => {
+        const adapter = await loadAdapter(gpu, model.description, goldenPath(name, "adapter"));
+        const trainer = new LoraTrainer(model, adapter, optimizer, 1);
+        for (const expected of losses) {
+          const { choice, divergence, gradientNorm } = await trainer.train([examples], learning_rate);
+          assertClose([choice, divergence, gradientNorm], expected, LOSSES);
+        }
+        using file = await SafetensorsFile.open(goldenPath(name, `adapter_after_${type}.safetensors`));
+        for (const [tensor, values] of byName(adapter, await gpu.readF32(adapter.values))) {
+          const expected = await file.values(file.tensors.get(tensor)!);
+          // A tenth of one step: AdamW moves each value by about the learning rate, whatever its gradient.
+          assertClose(values, expected, { absolute: 0.1 * learning_rate, relative: 1e-3 });
+        }
+        trainer.free();
+        adapter.free();
+      });
+    });
+  }
+
+  gpuTest(`${name}: a shared prefix gives the same gradients as two full passes`, async (gpu) => {
+    const { training: { jsd: { examples, optimizer } } } = await readGolden(name);
+    await withGolden(gpu, name, async (model) => {
+      const adapter = await loadAdapter(gpu, model.description, goldenPath(name, "adapter"));
+      const gradientOf = async (batch: readonly TrainingExample[]) => {
+        const trainer = new LoraTrainer(model, adapter, optimizer, 1);
+        await trainer.train([batch], 0);
+        const gradient = await trainer.gradient();
+        trainer.free();
+        return gradient;
+      };
+      const shared = await gradientOf(examples);
+      const apart = await gradientOf(examples.flatMap(inTwo));
+      const largest = shared.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      // Twice as many examples, so each counts half.
+      assertClose(apart.map((value) => 2 * value), shared, { absolute: 1e-5 * largest, relative: 1e-4 });
+      adapter.free();
+    });
+  });
+}
+
+gpuTest("a fresh adapter changes no logits, has PEFT's bounds, and its dropout averages out", async (gpu) => {
+  const name = "mha-f32";
+  const { training: { jsd: { examples, optimizer } } } = await readGolden(name);
+  await withGolden(gpu, name, async (model) => {
+    const options = { rank: 8, alpha: 32, dropout: 0.1, targetModules: ["q_proj", "v_proj"] };
+    const adapter = new LoraAdapter(gpu, model.description, options);
+    adapter.initialise({ ...constantRng(), split: () => constantRng() });
+    const trainer = new LoraTrainer(model, adapter, optimizer, 1);
+    assertEquals((await trainer.evaluate(examples)).divergence < 1e-6, true);
+    const values = await gpu.readF32(adapter.values);
+    const [site] = adapter.sites;
+    assertEquals(values[site.aFirst], Math.fround((2 * 0.75 - 1) / Math.sqrt(site.inputs)));
+    assertEquals(values.slice(site.bFirst, site.bFirst + 8), new Float32Array(8));
+    trainer.free();
+    adapter.free();
+  });
+});
+
+gpuTest("training twice with one seed gives byte-equal adapters, with another seed others", async (gpu) => {
+  const name = "gqa2-bf16";
+  const { training: { jsd: { examples, optimizer } } } = await readGolden(name);
+  await withGolden(gpu, name, async (model) => {
+    const train = async (seed: number) => {
+      const loaded = await loadAdapter(gpu, model.description, goldenPath(name, "adapter"));
+      const adapter = new LoraAdapter(gpu, model.description, { ...loaded.options, dropout: 0.1 });
+      gpu.write(adapter.values, await gpu.readF32(loaded.values));
+      const trainer = new LoraTrainer(model, adapter, optimizer, seed);
+      for (let step = 0; step < 3; step++) {
+        await trainer.train([examples.slice(0, 2), examples.slice(2)], 1e-3);
+      }
+      const values = await gpu.readF32(adapter.values);
+      [trainer, loaded, adapter].forEach((item) => item.free());
+      return values;
+    };
+    const first = await train(1);
+    assertEquals(await train(1), first);
+    assertEquals((await train(2)).every((value, index) => value === first[index]), false);
+  });
+});
+
+gpuTest("a trainer that takes up saved state goes on exactly as one that never stopped", async (gpu) => {
+  const name = "mha-f32";
+  const { training: { jsd: { examples, optimizer } } } = await readGolden(name);
+  const folder = await Deno.makeTempDir();
+  await withGolden(gpu, name, async (model) => {
+    const adapter = await loadAdapter(gpu, model.description, goldenPath(name, "adapter"));
+    const straight = new LoraTrainer(model, adapter, optimizer, 1);
+    for (let step = 0; step < 2; step++) await straight.train([examples], 1e-3);
+    await straight.save(folder);
+    const middle = await gpu.readF32(adapter.values);
+    for (let step = 0; step < 2; step++) await straight.train([examples], 1e-3);
+    const expected = await gpu.readF32(adapter.values);
+
+    gpu.write(adapter.values, middle);
+    const resumed = new LoraTrainer(model, adapter, optimizer, 1);
+    await resumed.load(folder);
+    assertEquals(resumed.step, 2);
+    for (let step = 0; step < 2; step++) await resumed.train([examples], 1e-3);
+    assertEquals(await gpu.readF32(adapter.values), expected);
+    [straight, resumed, adapter].forEach((item) => item.free());
+  });
+  await Deno.remove(folder, { recursive: true });
+});
+
+/** The parts of a flat vector, by PEFT's names, without the padding of the rank. */
+function byName(adapter: LoraAdapter, values: Float32Array): [string, number[]][] {
+  return adapter.sites.flatMap((site): [string, number[]][] => {
+    const { rank } = adapter.options;
+    const block = /gate|up|down/.test(site.name) ? "mlp" : "self_attn";
+    const prefix = `base_model.model.model.layers.${site.layer}.${block}.${site.name}`;
+    const a = [...values.slice(site.aFirst, site.aFirst + rank * site.inputs)];
+    const b = Array.from({ length: site.outputs }, (_, row) => {
+      const first = site.bFirst + row * site.rank;
+      return [...values.slice(first, first + rank)];
+    }).flat();
+    return [[`${prefix}.lora_A.weight`, a], [`${prefix}.lora_B.weight`, b]];
+  });
+}
+
+/** An example with two branches as two with one each. */
+function inTwo({ id, prefix, branches, losses }: TrainingExample): TrainingExample[] {
+  return losses.map((loss) => ({
+    id,
+    prefix,
+    branches: [branches[loss.branch]],
+    losses: [{ ...loss, branch: 0 }],
+  }));
+}
+
+function constantRng() {
+  return {
+    random: () => 0.75,
+    integer: () => 0,
+    permutation: () => [],
+    split: () => {
+      throw new Error("not split");
+    },
+  };
+}
