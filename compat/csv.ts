@@ -15,5 +15,11 @@ export function stringify(
   rows: readonly Readonly<Record<string, unknown>>[],
   options: { readonly columns: readonly string[] },
 ): string {
-  return stringifySync([...rows], { header: true, columns: [...options.columns], record_delimiter: "\r\n" });
+  return stringifySync([...rows], {
+    header: true,
+    columns: [...options.columns],
+    record_delimiter: "\r\n",
+    // Left to itself it quotes only what holds the whole delimiter, and a lone line feed would split the record.
+    quoted_match: /[\r\n]/,
+  });
 }

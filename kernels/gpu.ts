@@ -187,12 +187,16 @@ export class Gpu {
   }
 
   /** The values of some tensors, as they are after everything recorded so far, in one trip. */
-  async read(...tensors: readonly Tensor[]): Promise<(Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>)[]> {
+  async read(
+    ...tensors: readonly Tensor[]
+  ): Promise<(Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>)[]> {
     const sizes = tensors.map(({ dtype, shape }) => byteLength(dtype, shape));
     const starts: number[] = [];
     // Copies go in multiples of 4 bytes.
     const total = sizes.reduce((end, size) => (starts.push(end), end + Math.ceil(size / 4) * 4), 0);
-    if (total === 0) return tensors.map(({ dtype }) => dtype === "f32" ? new Float32Array() : new Uint32Array());
+    if (total === 0) {
+      return tensors.map(({ dtype }) => dtype === "f32" ? new Float32Array() : new Uint32Array());
+    }
     const staging = await this.#readback.staging(total);
     tensors.forEach((from, index) => {
       const bytes = Math.ceil(sizes[index] / 4) * 4;

@@ -34,9 +34,31 @@ const TASKS: Readonly<Record<string, Task>> = {
     commands: [
       ["fmt", "--check", ...CONFIG],
       ["lint", ...CONFIG],
-      ["check", ...CONFIG, "mod.ts", "core/testing/mod.ts", "kernels/mod.ts", "tasks", "tests", "bench", "tools"],
+      [
+        "check",
+        ...CONFIG,
+        "mod.ts",
+        "core/testing/mod.ts",
+        "kernels/mod.ts",
+        "tasks",
+        "tests",
+        "bench",
+        "tools",
+      ],
       ["doc", "--lint", ...CONFIG, "mod.ts"],
-      ["test", "--quiet", "--no-prompt", "--doc", ...CONFIG, "-A", "mod.ts", "core", "plugins", "README.md", "docs"],
+      [
+        "test",
+        "--quiet",
+        "--no-prompt",
+        "--doc",
+        ...CONFIG,
+        "-A",
+        "mod.ts",
+        "core",
+        "plugins",
+        "README.md",
+        "docs",
+      ],
     ],
     gpu: false,
   },
@@ -104,7 +126,8 @@ async function hasAdapter(): Promise<boolean> {
 /** Makes sure that there is an adapter, installing the software driver where that is possible. */
 async function ensureAdapter(): Promise<boolean> {
   if (await hasAdapter()) return true;
-  const apt = Deno.build.os === "linux" && await run("apt-get", ["--version"], false).then(() => true, () => false);
+  const apt = Deno.build.os === "linux" &&
+    await run("apt-get", ["--version"], false).then(() => true, () => false);
   if (!apt || Deno.uid() !== 0) {
     const fix = Deno.build.os === "linux" ? `sudo ${INSTALL}` : "install your GPU vendor's driver";
     say(`No usable WebGPU adapter. Run this once, then try again:\n  ${fix}`);
@@ -115,9 +138,21 @@ async function ensureAdapter(): Promise<boolean> {
   await run("apt-get", ["update"], false);
   const { code, output } = await run("apt-get", INSTALL.split(" ").slice(1), false);
   // This process has already looked for drivers, so only a new one sees what was installed.
-  const probe = ["run", "--quiet", "--no-config", "--no-lock", "--allow-env", import.meta.filename!, "--probe"];
+  const probe = [
+    "run",
+    "--quiet",
+    "--no-config",
+    "--no-lock",
+    "--allow-env",
+    import.meta.filename!,
+    "--probe",
+  ];
   if (code === 0 && (await run(Deno.execPath(), probe, false)).code === 0) return true;
-  say(`${output.split("\n").slice(-5).join("\n")}\nThat did not work. Run this once, then try again:\n  ${INSTALL}`);
+  say(
+    `${
+      output.split("\n").slice(-5).join("\n")
+    }\nThat did not work. Run this once, then try again:\n  ${INSTALL}`,
+  );
   return false;
 }
 
@@ -126,7 +161,9 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
   if (name === "--probe") return await hasAdapter() ? 0 : 1;
   const task = TASKS[name];
   if (!task) {
-    say(`Unknown task "${name}"\n  where: tools/run.ts\n  fix:   use one of ${Object.keys(TASKS).join(", ")}`);
+    say(
+      `Unknown task "${name}"\n  where: tools/run.ts\n  fix:   use one of ${Object.keys(TASKS).join(", ")}`,
+    );
     return 2;
   }
   const asksForHelp = args.includes("--help");
