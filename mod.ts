@@ -95,6 +95,10 @@ export type { Estimate, ScoredLogits, Temperature, Undefined } from "./core/mod.
 export { openLanguageModel } from "./model/language_model.ts";
 export type { OpenModel } from "./model/language_model.ts";
 export { Gpu } from "./kernels/gpu.ts";
+export type { AdapterSummary, DeviceOptions } from "./kernels/device.ts";
+export type { Family, Kernel, KernelCall, KernelDefinition, ScalarType } from "./kernels/kernel.ts";
+export type { SourceFile } from "./kernels/specialise.ts";
+export type { DType, Tensor } from "./kernels/tensor.ts";
 
 // The built-in plugins.
 export { builtins } from "./plugins/mod.ts";

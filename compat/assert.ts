@@ -38,7 +38,7 @@ export function assertNotEquals<T>(actual: T, expected: T, message?: string): vo
 export function assertAlmostEquals(
   actual: number,
   expected: number,
-  tolerance: number = Math.abs(expected) * 1e-7 || 1e-7,
+  tolerance: number = Number.isFinite(expected) ? Math.abs(expected) * 1e-7 : 1e-7,
   message = `Expected ${actual} to be within ${tolerance} of ${expected}`,
 ): void {
   if (Object.is(actual, expected)) return;
@@ -99,8 +99,14 @@ export async function assertRejects<E extends Error = Error>(
   messageIncludes?: string,
   message?: string,
 ): Promise<E> {
+  let promise: PromiseLike<unknown>;
   try {
-    await fn();
+    promise = fn();
+  } catch (error) {
+    throw new AssertionError(message ?? `Function throws when expected to reject: ${error}`);
+  }
+  try {
+    await promise;
   } catch (error) {
     return checkError(error, errorClass, messageIncludes, message);
   }

@@ -7,7 +7,13 @@ import { stringify as stringifySync } from "csv-stringify/sync";
 
 /** Rows as arrays of fields. */
 export function parse(text: string): string[][] {
-  return parseSync(text, { bom: true, skip_empty_lines: true, relax_column_count: true });
+  return parseSync(text, {
+    bom: true,
+    skip_empty_lines: true,
+    relax_column_count: true,
+    // Left to itself it takes the first line's end for that of all lines.
+    record_delimiter: ["\r\n", "\n"],
+  });
 }
 
 /** CSV text of rows, with a header line of the given columns. Lines end in CRLF, as RFC 4180 has it. */

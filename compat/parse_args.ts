@@ -21,7 +21,7 @@ export function parseArgs(args: readonly string[], options: ParseOptions = {}): 
   const { string = [], boolean = [], collect = [], negatable = [], unknown } = options;
   const declared = new Set([...string, ...boolean]);
   const { tokens } = nodeParseArgs({
-    args: [...args],
+    args: joinValues(args, string, boolean),
     strict: false,
     allowPositionals: true,
     tokens: true,
@@ -33,9 +33,12 @@ export function parseArgs(args: readonly string[], options: ParseOptions = {}): 
   const result: Args = { _: [] };
   for (const name of boolean) result[name] = false;
   for (const name of collect) result[name] = [];
+  let literal = false;
   for (const token of tokens) {
-    if (token.kind === "positional") {
-      if (!unknown || unknown(token.value) !== false) result._.push(token.value);
+    if (token.kind === "option-terminator") {
+      literal = true;
+    } else if (token.kind === "positional") {
+      if (literal || !unknown || unknown(token.value) !== false) result._.push(token.value);
     } else if (token.kind === "option") {
       const negated = token.name.startsWith("no-") && negatable.includes(token.name.slice(3));
       const name = negated ? token.name.slice(3) : token.name;
@@ -53,4 +56,27 @@ export function parseArgs(args: readonly string[], options: ParseOptions = {}): 
     }
   }
   return result;
+}
+
+/**
+ * Writes `--name value` as `--name=value` where both parsers would not agree: what begins with a dash is no value of
+ * a text, and only "true" and "false" are values of a switch.
+ */
+function joinValues(
+  args: readonly string[],
+  string: readonly string[],
+  boolean: readonly string[],
+): string[] {
+  const joined: string[] = [];
+  for (let index = 0; index < args.length; index++) {
+    const arg = args[index], next = args[index + 1];
+    if (arg === "--") return [...joined, ...args.slice(index)];
+    const name = arg.startsWith("--") ? arg.slice(2) : "";
+    if (boolean.includes(name) && (next === "true" || next === "false")) {
+      joined.push(`${arg}=${next}`);
+      index++;
+    } else if (string.includes(name) && next?.startsWith("-")) joined.push(`${arg}=`);
+    else joined.push(arg);
+  }
+  return joined;
 }

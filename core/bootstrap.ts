@@ -1,17 +1,21 @@
+import { UserError } from "./errors.ts";
 import { resolveOptions } from "./options.ts";
 import type { Rng } from "./rng.ts";
 import type { Metric, Scored } from "./types.ts";
 
 /** A number with the interval in which it lies 95 times in 100. */
 export interface Estimate {
+  /** On all rows. */
   readonly value: number;
   /** Both null where too few resamples have a value. */
   readonly low: number | null;
+  /** Likewise; the 97.5th percentile. */
   readonly high: number | null;
 }
 
 /** Why a metric has no value. */
 export interface Undefined {
+  /** The metric's own words. */
   readonly undefined: string;
 }
 
@@ -30,25 +34,37 @@ export function estimate(
   rng: Rng,
   resamples = RESAMPLES,
 ): Map<string, Estimate | Undefined> {
+  const options = new Map(metrics.map((metric) => [metric, resolveOptions(metric, {})]));
+  /** The metric's value, or why it has none. */
+  const compute = (metric: Metric, rows: readonly Scored[]): number | string => {
+    let value: number;
+    try {
+      value = metric.compute(rows, options.get(metric)!);
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+    if (Number.isFinite(value)) return value;
+    throw new UserError({
+      kind: "plugin",
+      what: `Metric "${metric.name}" gave ${value}`,
+      where: "compute",
+      fix: "throw where the metric is undefined, and say why",
+    });
+  };
   const defined = new Map<Metric, { value: number; samples: number[] }>();
   const results = new Map<string, Estimate | Undefined>();
-  const options = new Map(metrics.map((metric) => [metric, resolveOptions(metric, {})]));
   for (const metric of metrics) {
-    try {
-      defined.set(metric, { value: metric.compute(pairs, options.get(metric)!), samples: [] });
-    } catch (error) {
-      results.set(metric.name, { undefined: error instanceof Error ? error.message : String(error) });
-    }
+    const value = compute(metric, pairs);
+    if (typeof value === "number") defined.set(metric, { value, samples: [] });
+    else results.set(metric.name, { undefined: value });
   }
   const sample: Scored[] = new Array(pairs.length);
   for (let resample = 0; resample < resamples; resample++) {
     for (let index = 0; index < pairs.length; index++) sample[index] = pairs[rng.integer(pairs.length)];
     for (const [metric, { samples }] of defined) {
-      try {
-        samples.push(metric.compute(sample, options.get(metric)!));
-      } catch {
-        // Undefined on this resample; counted by its absence.
-      }
+      const value = compute(metric, sample);
+      // One that is undefined on this resample is counted by its absence.
+      if (typeof value === "number") samples.push(value);
     }
   }
   for (const [metric, { value, samples }] of defined) {

@@ -55,12 +55,25 @@ export interface ErrorParts {
  * ```
  */
 export class UserError extends Error {
+  /** Same for every error of this class, however it is bundled. */
   override readonly name = "UserError";
+
+  /** A plugin from JSR or npm may bring a copy of this class; an error of the copy counts too. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof Error && value.name === "UserError" &&
+      Object.hasOwn(EXIT_CODES, (value as UserError).kind);
+  }
+
+  /** Who has to act; sets the exit code. */
   readonly kind: ErrorKind;
+  /** What was wrong, with the value received. */
   readonly what: string;
+  /** File and row, tensor, kernel or flag. */
   readonly where: string;
+  /** What to do about it. */
   readonly fix: string;
 
+  /** Joins the parts to a message of three lines. */
   constructor({ what, where, fix, kind, cause }: ErrorParts) {
     super(`${what}\n  where: ${where}\n  fix:   ${fix}`, { cause });
     this.what = what;

@@ -103,7 +103,8 @@ async function* chunksOf(
   else yield* contents;
 }
 
-async function writeAll(file: Deno.FsFile, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+/** Writes bytes to where a file stands; one `write` may take only some of them. */
+export async function writeAll(file: Deno.FsFile, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
   for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
 }
 
@@ -118,7 +119,12 @@ function display(path: string | URL): string {
   return path instanceof URL && path.protocol === "file:" ? decodeURIComponent(path.pathname) : String(path);
 }
 
-function fileError(error: unknown, action: string, path: string): unknown {
+/**
+ * What to throw for an error of the file system: an error about data where the user can act on it, else the error.
+ *
+ * @param action what was tried, e.g. "write"
+ */
+export function fileError(error: unknown, action: string, path: string): unknown {
   if (error instanceof UserError) return error;
   if (error instanceof Deno.errors.NotFound) {
     return dataError(`Cannot ${action} ${path}: no such file or folder`, path, "check the path", error);
@@ -134,8 +140,13 @@ function fileError(error: unknown, action: string, path: string): unknown {
       error,
     );
   }
-  if (error instanceof Deno.errors.IsADirectory || error instanceof Deno.errors.NotADirectory) {
-    return dataError(`Cannot ${action} ${path}: ${error.message}`, path, "check the path", error);
+  if (error instanceof Error && /\(os error \d+\)/.test(error.message)) {
+    return dataError(
+      `Cannot ${action} ${path}: ${error.message}`,
+      path,
+      "check the path and the disk",
+      error,
+    );
   }
   return error;
 }

@@ -1,13 +1,14 @@
 import { dirname } from "node:path";
-import { exists, readText } from "./files.ts";
+import { fileError, writeAll } from "./files.ts";
 
 /**
  * Results of a long stage, kept line by line as they come, so that a killed run goes on where it was.
  *
  * The first line holds a key of everything that decides the results; a journal with another key is started anew. A
- * last line that was cut off is dropped.
+ * last line that was cut off is dropped. What was kept is never written again, so it survives a kill at any point.
  */
 export class Journal<T> {
+  /** Where it lies; beside the file its results will become. */
   readonly path: string;
   /** Results so far, by index. */
   readonly entries: Map<number, T>;
@@ -21,19 +22,26 @@ export class Journal<T> {
 
   /** Opens a journal with this key, with what an earlier run left in it. */
   static async open<T>(path: string, key: string): Promise<Journal<T>> {
-    await Deno.mkdir(dirname(path), { recursive: true });
-    const kept = await exists(path) ? readLines<T>(await readText(path).catch(() => ""), key) : undefined;
-    const file = await Deno.open(path, { create: true, write: true, truncate: true });
-    const journal = new Journal(path, file, new Map<number, T>());
-    await journal.#write(JSON.stringify(key));
-    for (const [index, value] of kept ?? []) await journal.append(index, value);
-    return journal;
+    let file: Deno.FsFile | undefined;
+    try {
+      await Deno.mkdir(dirname(path), { recursive: true });
+      file = await Deno.open(path, { create: true, read: true, write: true });
+      const { entries, length } = readLines<T>(await readAll(file), key);
+      await file.truncate(length);
+      await file.seek(length, Deno.SeekMode.Start);
+      const journal = new Journal(path, file, entries);
+      if (length === 0) await journal.#write(key);
+      return journal;
+    } catch (error) {
+      file?.close();
+      throw fileError(error, "write", path);
+    }
   }
 
   /** Keeps one more result. */
   async append(index: number, value: T): Promise<void> {
+    await this.#write([index, value]);
     this.entries.set(index, value);
-    await this.#write(JSON.stringify([index, value]));
   }
 
   /** Closes the journal and keeps it, for the next run. */
@@ -47,25 +55,45 @@ export class Journal<T> {
     await Deno.remove(this.path);
   }
 
-  async #write(line: string): Promise<void> {
-    const bytes = new TextEncoder().encode(line + "\n");
-    for (let written = 0; written < bytes.length;) written += await this.#file.write(bytes.subarray(written));
+  async #write(value: unknown): Promise<void> {
+    try {
+      await writeAll(this.#file, new TextEncoder().encode(JSON.stringify(value) + "\n"));
+    } catch (error) {
+      throw fileError(error, "write", this.path);
+    }
   }
 }
 
-function readLines<T>(text: string, key: string): Map<number, T> | undefined {
-  const lines = text.split("\n");
-  // What stands behind the last line break was cut off.
-  lines.pop();
-  if (lines[0] !== JSON.stringify(key)) return undefined;
+/** The results of whole lines, and the bytes that these take; none if the key is another. */
+function readLines<T>(bytes: Uint8Array, key: string): { entries: Map<number, T>; length: number } {
   const entries = new Map<number, T>();
-  for (const line of lines.slice(1)) {
-    try {
-      const [index, value] = JSON.parse(line) as [number, T];
-      entries.set(index, value);
-    } catch {
-      break;
+  let length = 0;
+  for (let end = bytes.indexOf(LINE_FEED); end >= 0; end = bytes.indexOf(LINE_FEED, length)) {
+    const line = new TextDecoder().decode(bytes.subarray(length, end));
+    if (length === 0) {
+      if (line !== JSON.stringify(key)) break;
+    } else {
+      try {
+        const [index, value] = JSON.parse(line) as [number, T];
+        entries.set(index, value);
+      } catch {
+        break;
+      }
     }
+    length = end + 1;
   }
-  return entries;
+  return { entries, length };
+}
+
+const LINE_FEED = 10;
+
+async function readAll(file: Deno.FsFile): Promise<Uint8Array> {
+  const bytes = new Uint8Array((await file.stat()).size);
+  let done = 0;
+  while (done < bytes.length) {
+    const read = await file.read(bytes.subarray(done));
+    if (read === null) break;
+    done += read;
+  }
+  return bytes.subarray(0, done);
 }

@@ -39,7 +39,9 @@ export function resolveOptions<O extends Options>(
 
 function coerce(value: unknown, like: unknown, refuse: () => Error): unknown {
   if (Array.isArray(like)) {
-    const list = typeof value === "string" ? value.split(",").map((item) => item.trim()) : value;
+    const list = typeof value === "string"
+      ? value.split(",").map((item) => item.trim()).filter(Boolean)
+      : value;
     if (!Array.isArray(list)) throw refuse();
     return list;
   }

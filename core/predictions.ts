@@ -45,9 +45,9 @@ export async function writePredictions(path: string, predictions: readonly Predi
 export async function readPredictions(path: string): Promise<PredictionRow[]> {
   const rows = await readCsv(path, COLUMNS);
   return rows.map((row, index) => {
-    const number = (name: string): number => {
+    const number = (name: string, sound: (value: number) => boolean = Number.isFinite): number => {
       const value = Number(row[name]);
-      if (row[name].trim() === "" || !Number.isFinite(value)) {
+      if (row[name].trim() === "" || !sound(value)) {
         throw dataError(
           `${name} is ${JSON.stringify(row[name])}`,
           `${path}, row ${index + 1}`,
@@ -60,8 +60,8 @@ export async function readPredictions(path: string): Promise<PredictionRow[]> {
     return {
       id,
       ...(group === "" ? {} : { group }),
-      label: label === "" ? null : Number(label) as Label,
-      pCorrect: number("p_correct"),
+      label: label === "" ? null : number("label", (value) => value === 0 || value === 1) as Label,
+      pCorrect: number("p_correct", (value) => value >= 0 && value <= 1),
       logits: [number("logit_wrong"), number("logit_correct")],
       context,
       target,

@@ -1,10 +1,11 @@
 /** The question a model is asked about its own answer. */
 import { UserError } from "./errors.ts";
-import { answeredText, type Generation } from "./records.ts";
+import { type Generation, promptText } from "./records.ts";
 import type { Tokenizer } from "./types.ts";
 
 /** A way to ask whether an answer is correct, and the tokens that answer. */
 export interface QueryFormat {
+  /** As the research code calls it, for manifests. */
   readonly name: string;
   /** What follows the proposed answer. */
   readonly suffix: string;
@@ -21,15 +22,24 @@ export const ROMAN_CHOICE: QueryFormat = {
 
 /** The text that ends where the model is to say whether its answer is correct. */
 export function queryText(row: Generation, { suffix }: QueryFormat = ROMAN_CHOICE): string {
-  return answeredText(row, row.output) + suffix;
+  return `${promptText(row)} ${row.output}${suffix}`;
 }
 
-/** Token ids of the format's answers. @throws {UserError} of kind `data` if one is not a single token */
+/** Token ids of the format's answers. @throws {UserError} of kind `data` if one is not a single token of its own */
 export function answerTokens(
   tokenizer: Tokenizer,
-  { answers }: QueryFormat = ROMAN_CHOICE,
+  { answers: [wrong, correct] }: QueryFormat = ROMAN_CHOICE,
 ): [number, number] {
-  return [tokenizer.answerToken(answers[0]), tokenizer.answerToken(answers[1])];
+  const tokens: [number, number] = [tokenizer.answerToken(wrong), tokenizer.answerToken(correct)];
+  if (tokens[0] === tokens[1]) {
+    throw new UserError({
+      kind: "data",
+      what: `"${wrong}" and "${correct}" end in the same token, so the answers cannot be told apart`,
+      where: "tokenizer",
+      fix: "use a model whose tokenizer has each as one token",
+    });
+  }
+  return tokens;
 }
 
 /** Ids of a text. @throws {UserError} of kind `data` if it is longer than the model can read */

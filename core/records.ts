@@ -23,25 +23,35 @@ export type Wording = Readonly<Record<string, StyleWording>>;
 export interface Question {
   /** Unique within the dataset, stable between runs. */
   readonly id: string;
+  /** The part of the dataset it belongs to. */
   readonly split: Split;
+  /** As asked, without passage, choices or instructions. */
   readonly question: string;
+  /** Text the question is about, which a style shows in front of it. */
   readonly passage?: string;
+  /** Options in the order they are shown. */
   readonly choices?: readonly string[];
   /** Index into `choices`, from 0, or the answer itself. */
   readonly answer: number | string;
   /** Questions that belong together, e.g. an MMLU subject. */
   readonly group?: string;
+  /** The dataset's own words, where a style's do not fit. */
   readonly wording?: Wording;
 }
 
 /** A question as a model reads it. The four texts are the seed's CSV columns. */
 export interface Prompt {
+  /** The question's; for a row read from a file, a hash of its texts. */
   readonly id: string;
+  /** The question's, so that training cannot see test rows unnoticed. */
   readonly split: Split;
+  /** The question's. */
   readonly group?: string;
   /** Worked examples in front of the question; empty without. */
   readonly prompt: string;
+  /** The question with its choices. */
   readonly context: string;
+  /** What the answer follows, e.g. `"\nAnswer:"`; no trailing space. */
   readonly targetPrompt: string;
   /** The right answer. */
   readonly target: string;
@@ -49,6 +59,7 @@ export interface Prompt {
 
 /** A prompt with the model's answer, after clean-up. */
 export interface Generation extends Prompt {
+  /** May be empty: a model can stop at once. */
   readonly output: string;
 }
 
@@ -57,6 +68,7 @@ export type Label = 0 | 1 | null;
 
 /** An answer with the verdict of a labeler. */
 export interface Labeled extends Generation {
+  /** Of the output, not of the question. */
   readonly label: Label;
 }
 
@@ -70,7 +82,9 @@ export interface Prediction extends Labeled {
 
 /** A row that a dataset read from an earlier stage's files: a prompt, perhaps already answered and labelled. */
 export interface StoredRow extends Prompt {
+  /** Absent before the model has answered. */
   readonly output?: string;
+  /** Absent before a labeler has seen the row. */
   readonly label?: Label;
 }
 

@@ -13,16 +13,23 @@ import type {
 
 /** The plugin type of each kind. */
 export interface PluginByKind {
+  /** Sources of questions. */
   "dataset": Dataset;
+  /** Ways to put a question. */
   "prompt-style": PromptStyle;
+  /** Verdicts on answers. */
   "labeler": Labeler;
+  /** Ways to train and to ask for confidence. */
   "method": Method;
+  /** Numbers about confidences. */
   "metric": Metric;
+  /** Transformer families. */
   "model": ModelFamily;
 }
 
 /** A plugin with where it came from. */
 export interface Registered<P extends Plugin = Plugin> {
+  /** As its module exports it. */
   readonly plugin: P;
   /** "built-in", or the specifier of the module it was loaded from. */
   readonly origin: string;
@@ -85,9 +92,9 @@ export class Registry {
       module = await import(/^[a-z]+:/.test(specifier) ? specifier : toFileUrl(specifier).href);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      const missing = /not found|Cannot find module|Unable to load/i.test(reason) &&
-        !(error instanceof UserError);
-      throw missing
+      // Deno gives this code to whatever keeps a module from being run: it is missing, unreachable or not parsed.
+      const unloadable = (error as { code?: unknown } | null)?.code === "ERR_MODULE_NOT_FOUND";
+      throw unloadable
         ? fail(`Cannot load the plugin module: ${reason}`, "check the path or specifier", "usage", error)
         : fail(`The plugin module threw while loading: ${reason}`, "correct the module", "plugin", error);
     }
@@ -141,7 +148,7 @@ export function splitName(text: string): { name: string; argument: string } {
 function check(plugin: Plugin, origin: string): void {
   const fail = (what: string, fix: string) => new UserError({ kind: "plugin", what, where: origin, fix });
   const { kind, name, version, defaults } = (plugin ?? {}) as Partial<Plugin>;
-  const required = REQUIRED[kind as PluginKind];
+  const required = Object.hasOwn(REQUIRED, String(kind)) ? REQUIRED[kind as PluginKind] : undefined;
   if (!required) {
     throw fail(
       `A plugin is of kind ${JSON.stringify(kind)}`,
@@ -154,16 +161,15 @@ function check(plugin: Plugin, origin: string): void {
       "give it a name of letters, digits, - and one /",
     );
   }
-  if (!Number.isInteger(version)) {
+  if (!Number.isInteger(version) || version! < 1) {
     throw fail(`Plugin "${name}" has no whole version`, "give it a version, from 1");
   }
   if (typeof defaults !== "object" || defaults === null) {
     throw fail(`Plugin "${name}" has no defaults`, "list its options and their defaults, {} for none");
   }
-  const missing = required.filter((key) =>
-    typeof (plugin as unknown as Record<string, unknown>)[key] !== "function"
-  );
-  if (kind === "dataset" && !("read" in plugin) && !("expand" in plugin)) missing.push("read");
+  const lacks = (key: string) => typeof (plugin as unknown as Record<string, unknown>)[key] !== "function";
+  const missing = required.filter(lacks);
+  if (kind === "dataset" && lacks("read") && lacks("expand")) missing.push("read");
   if (missing.length > 0) {
     throw fail(
       `Plugin "${name}" has no function ${missing.join(", ")}`,

@@ -10,6 +10,7 @@ export type StageInputs = Readonly<Record<string, Json>>;
 
 /** What `run.json` holds about one stage. */
 export interface StageRecord {
+  /** What it was made from; compared key by key with what is asked for. */
   readonly inputs: StageInputs;
   /** SHA-256 of each file the stage wrote, by path within the run folder. */
   readonly outputs: Readonly<Record<string, string>>;
@@ -17,6 +18,7 @@ export interface StageRecord {
   readonly about: Readonly<Record<string, Json>>;
   /** ISO 8601, when the stage began. */
   readonly started: string;
+  /** Wall time, to hundredths. */
   readonly seconds: number;
 }
 
@@ -27,6 +29,7 @@ interface Manifest {
 
 /** How to run a stage of a run folder. */
 export interface StageRun {
+  /** If these equal the recorded ones, and the files are whole, there is nothing to do. */
   readonly inputs: StageInputs;
   /** What else to record of the circumstances; asked for only if the stage runs. */
   about?(): Promise<Readonly<Record<string, Json>>>;
@@ -40,6 +43,7 @@ export interface StageRun {
 export interface StageOutcome {
   /** Whether everything was there already. */
   readonly skipped: boolean;
+  /** What `run.json` says of it now. */
   readonly record: StageRecord;
 }
 
@@ -50,6 +54,7 @@ export interface StageOutcome {
  * is refused, with the difference named.
  */
 export class RunFolder implements Disposable {
+  /** As given to {@linkcode RunFolder.open}. */
   readonly path: string;
   readonly #lock: Deno.FsFile;
   #manifest: Manifest;
@@ -153,7 +158,9 @@ export class RunFolder implements Disposable {
     if (difference === undefined) return;
     const left: string[] = [];
     for await (const { name } of Deno.readDir(this.path)) if (unfinished.test(name)) left.push(name);
-    if (left.length > 0 && before && whenChanged === "refuse") throw this.#otherInputs(stage, difference);
+    if (left.length > 0 && whenChanged === "refuse") {
+      throw before ? this.#otherInputs(stage, difference) : this.#unknownOrigin(stage, left[0]);
+    }
     for (const name of left) await Deno.remove(this.file(name), { recursive: true });
     await writeJsonAtomic(path, inputs);
   }
@@ -184,6 +191,15 @@ export class RunFolder implements Disposable {
     });
   }
 
+  #unknownOrigin(stage: string, path: string): UserError {
+    return new UserError({
+      kind: "usage",
+      what: `The folder holds ${path}, and nothing says that "${stage}" made it`,
+      where: this.file(path),
+      fix: "choose another --log-dir, or move it away",
+    });
+  }
+
   #changed(stage: string, path: string): UserError {
     return new UserError({
       kind: "data",
@@ -197,7 +213,12 @@ export class RunFolder implements Disposable {
 async function readManifest(path: string): Promise<Manifest> {
   if (!await exists(path)) return { version: 1, stages: {} };
   const manifest = await readJson(path) as Partial<Manifest> | null;
-  if (manifest?.version !== 1 || typeof manifest.stages !== "object") {
+  const isRecord = (value: unknown) => typeof value === "object" && value !== null;
+  const sound = manifest?.version === 1 && isRecord(manifest.stages) &&
+    Object.values(manifest.stages!).every((stage) =>
+      isRecord(stage) && isRecord(stage.inputs) && isRecord(stage.outputs)
+    );
+  if (!sound) {
     throw dataError("Not the manifest of a run", path, "choose another --log-dir, or delete the file");
   }
   return manifest as Manifest;

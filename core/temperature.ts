@@ -2,7 +2,9 @@
 
 /** A decided row: its scores of "wrong" and "correct", and whether it is correct. */
 export interface ScoredLogits {
+  /** As the method gave them, at temperature 1. */
   readonly logits: readonly [number, number];
+  /** 1 correct, 0 wrong. */
   readonly label: 0 | 1;
 }
 
@@ -12,6 +14,7 @@ export interface Temperature {
   readonly temperature: number;
   /** Mean negative log-likelihood before and after, in nats. */
   readonly nllBefore: number;
+  /** At the fitted temperature; at most `nllBefore`, but for rounding. */
   readonly nllAfter: number;
   /** False when the likelihood has no maximum within the limits and the temperature is at one of them. */
   readonly bounded: boolean;

@@ -15,6 +15,7 @@ export type Options = object;
 
 /** What every plugin has. */
 export interface PluginBase<O extends Options = Options> {
+  /** The contract it fulfils; names are unique within one kind. */
   readonly kind: PluginKind;
   /** As users type it; a third party's name carries a namespace, as in `acme/brier`. */
   readonly name: string;
@@ -33,6 +34,7 @@ export type Plugin = Dataset | PromptStyle | Labeler | Method | Metric | ModelFa
 export interface DatasetRequest<O extends Options = Options> {
   /** What stands behind the colon in `name:argument`; empty if nothing does. */
   readonly argument: string;
+  /** The dataset's own options, defaults filled in. */
   readonly options: O;
   /** Where datasets lie on this machine: `--data-dir`, or nothing. */
   readonly dataDir?: string;
@@ -42,9 +44,11 @@ export interface DatasetRequest<O extends Options = Options> {
 
 /** A source of questions, or of rows that an earlier stage wrote. */
 export interface Dataset<O extends Options = Options> extends PluginBase<O> {
+  /** Marks the contract: `read` or `expand`. */
   readonly kind: "dataset";
   /** What it may be used for. A benchmark that must not be trained on is `eval` only. */
   readonly tags: readonly ("train" | "eval")[];
+  /** What `read` can be asked for; another split is refused before it is called. */
   readonly splits: readonly Split[];
   /** What stands behind the colon, for help; absent if nothing may. */
   readonly argument?: string;
@@ -62,6 +66,7 @@ export interface Dataset<O extends Options = Options> extends PluginBase<O> {
 
 /** Turns a question into the text a model continues. */
 export interface PromptStyle<O extends Options = Options> extends PluginBase<O> {
+  /** Marks the contract: `render` and `cleanUp`. */
   readonly kind: "prompt-style";
   /** Tokens an answer may take when the user names no limit. */
   readonly maxNewTokens: number;
@@ -73,6 +78,7 @@ export interface PromptStyle<O extends Options = Options> extends PluginBase<O> 
 
 /** Decides whether an answer is right. */
 export interface Labeler<O extends Options = Options> extends PluginBase<O> {
+  /** Marks the contract: `label`. */
   readonly kind: "labeler";
   /** Labels that may be under way at once; 1 if absent. */
   readonly concurrency?: number;
@@ -84,6 +90,7 @@ export interface Labeler<O extends Options = Options> extends PluginBase<O> {
 
 /** Labelled answers that were decided, with a confidence: what a metric measures. */
 export interface Scored {
+  /** 1 correct, 0 wrong; undecided answers never reach a metric. */
   readonly label: 0 | 1;
   /** Probability that the answer is correct, in [0, 1]. */
   readonly pCorrect: number;
@@ -91,7 +98,9 @@ export interface Scored {
 
 /** One number about a set of confidences. */
 export interface Metric<O extends Options = Options> extends PluginBase<O> {
+  /** Marks the contract: `compute`. */
   readonly kind: "metric";
+  /** Which end of the scale is good; reports say so beside the value. */
   readonly better: "higher" | "lower";
   /** Throws where it is undefined; never gives NaN. The pairs are decided and at least one. */
   compute(pairs: readonly Scored[], options: O): number;
@@ -99,21 +108,27 @@ export interface Metric<O extends Options = Options> extends PluginBase<O> {
 
 /** What a method needs besides its rows. */
 export interface MethodContext<O extends Options = Options> {
+  /** The method's own options, defaults filled in. */
   readonly options: O;
+  /** The only source of randomness; split it by name for each purpose. */
   readonly rng: Rng;
   /** Rows of one batch. */
   readonly batchSize: number;
+  /** Told after each step or row, so that the user sees rate and time left. */
   readonly progress: ProgressSink;
 }
 
 /** Rows to learn from. */
 export interface TrainingRows {
+  /** Rows whose labels may move weights. */
   readonly train: readonly Labeled[];
+  /** Rows for looking on and for what is fitted after training; perhaps none. */
   readonly validation: readonly Labeled[];
 }
 
 /** What training needs besides. */
 export interface TrainingContext<O extends Options = Options> extends MethodContext<O> {
+  /** Optimizer steps in all, those of an earlier, interrupted training included. */
   readonly maxSteps: number;
   /** Called with the numbers of every step. */
   log(step: number, values: Readonly<Record<string, number>>): void;
@@ -123,6 +138,7 @@ export interface TrainingContext<O extends Options = Options> extends MethodCont
 
 /** Learns and gives a confidence in an answer. */
 export interface Method<O extends Options = Options> extends PluginBase<O> {
+  /** Marks the contract: `train` and `predict`. */
   readonly kind: "method";
   /** Trains, and resolves to the folder of the last checkpoint. Reads only training and validation rows. */
   train(model: LanguageModel, rows: TrainingRows, context: TrainingContext<O>): Promise<string>;
@@ -152,6 +168,7 @@ export interface Tokenizer {
   decode(ids: readonly number[]): string;
   /** The last id of the encoded text: the seed's way to name an answer token such as "ii". */
   answerToken(text: string): number;
+  /** One more than the largest id. */
   readonly vocabulary: number;
   /** Tokens that end an answer. */
   readonly stopTokens: readonly number[];
@@ -159,6 +176,7 @@ export interface Tokenizer {
 
 /** How the model's own answers are drawn. */
 export interface GenerationOptions {
+  /** Where an answer is cut that has met no stop token. */
   readonly maxNewTokens: number;
   /** Answers that are written at once. */
   readonly batchSize: number;
@@ -166,6 +184,7 @@ export interface GenerationOptions {
   readonly temperature: number;
   /** Mass of the most probable tokens that are kept, in (0, 1]. */
   readonly topP: number;
+  /** Whole number from 0; matters only where the temperature is above 0. */
   readonly seed: number;
 }
 
@@ -181,8 +200,11 @@ export interface Continuation {
 
 /** A LoRA adapter as PEFT describes it. */
 export interface LoraOptions {
+  /** Inner width of the two factors; whole, from 1. */
   readonly rank: number;
+  /** The product of the factors is scaled by alpha / rank. */
   readonly alpha: number;
+  /** Share of inputs dropped in front of the first factor while training, in [0, 1). */
   readonly dropout: number;
   /** Names of the linear layers that are adapted, as in `q_proj`. */
   readonly targetModules: readonly string[];
@@ -190,6 +212,7 @@ export interface LoraOptions {
 
 /** Trainable weights over a frozen model. */
 export interface Adapter {
+  /** What it was created with, or what its folder says. */
   readonly options: LoraOptions;
   /** Number of trainable values. */
   readonly parameters: number;
@@ -225,23 +248,33 @@ export type LossTerm =
 export interface TrainingExample {
   /** Number that tells examples apart in dropout; the same example has the same masks in the same step. */
   readonly id: number;
+  /** Token ids that all branches begin with, read once; may be empty. */
   readonly prefix: readonly number[];
+  /** Token ids that continue the prefix, each as if it stood alone; a branch may be empty. */
   readonly branches: readonly (readonly number[])[];
+  /** What is added up for this example. */
   readonly losses: readonly LossTerm[];
 }
 
 /** Losses of one step, averaged over its examples, in nats; and the gradient's norm before clipping. */
 export interface StepResult {
+  /** Cross-entropy of the choice terms, before their weight. */
   readonly choice: number;
+  /** Divergence terms, before their weight; 0 if there are none. */
   readonly divergence: number;
+  /** Euclidean norm over all trainable values; 0 where no gradient was asked for. */
   readonly gradientNorm: number;
 }
 
 /** AdamW's constants. */
 export interface OptimizerOptions {
+  /** Decay of the mean of the gradient, in [0, 1). */
   readonly beta1: number;
+  /** Decay of the mean of its square, in [0, 1). */
   readonly beta2: number;
+  /** Added to the root of the mean square, so that nothing is divided by 0. */
   readonly epsilon: number;
+  /** Share of a value that a step of learning rate 1 takes away, apart from the gradient. */
   readonly weightDecay: number;
   /** Gradients are scaled down to this norm; 0 leaves them. */
   readonly maxGradientNorm: number;
@@ -259,12 +292,15 @@ export interface Trainer {
   save(folder: string): Promise<void>;
   /** Takes up the state another trainer saved. */
   load(folder: string): Promise<void>;
+  /** Gives the optimizer's memory back; the adapter stays. */
   free(): void;
 }
 
 /** A language model, as methods and stages see it. */
 export interface LanguageModel {
+  /** For messages and manifests: what the user called it, or its folder. */
   readonly name: string;
+  /** The checkpoint's own; ids of another one mean other texts. */
   readonly tokenizer: Tokenizer;
   /** Longest sequence, in tokens. */
   readonly contextLength: number;
@@ -288,15 +324,23 @@ export interface LanguageModel {
 
 /** The shape of a decoder-only transformer of the Llama family. */
 export interface TransformerDescription {
+  /** Blocks of attention and feed-forward. */
   readonly layers: number;
+  /** Values of a hidden state, `C`. */
   readonly width: number;
+  /** Query heads, `H`. */
   readonly heads: number;
+  /** Key/value heads, `K`; divides `heads`. */
   readonly kvHeads: number;
+  /** Values of a head, `D`; `heads` × `headDim` may differ from `width`. */
   readonly headDim: number;
   /** Width of the gated feed-forward layer. */
   readonly feedForward: number;
+  /** Rows of the embedding, `V`; at least as many as the tokenizer has tokens. */
   readonly vocabulary: number;
+  /** Longest sequence, in tokens. */
   readonly contextLength: number;
+  /** Added to the mean square in RMSNorm. */
   readonly normEpsilon: number;
   /** Base wavelength of the rotary embedding, unitless. */
   readonly ropeTheta: number;
@@ -306,11 +350,16 @@ export interface TransformerDescription {
 
 /** Maps a family's `config.json` to what the engine runs. */
 export interface ModelFamily<O extends Options = Options> extends PluginBase<O> {
+  /** Marks the contract: `describe`. */
   readonly kind: "model";
   /** Values of `model_type` in `config.json` that it understands. */
   readonly modelTypes: readonly string[];
   /** Short names users may type, and the folder (a URL) each stands for. */
   readonly aliases: Readonly<Record<string, URL>>;
-  /** @throws {UserError} for a field whose value is not implemented, naming it */
+  /**
+   * The transformer that a parsed `config.json` stands for.
+   *
+   * @throws {UserError} for a field whose value is not implemented, naming it
+   */
   describe(config: Readonly<Record<string, unknown>>): TransformerDescription;
 }

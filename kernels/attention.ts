@@ -39,11 +39,11 @@ export const attention: Kernel<
   },
   buffers: { q: "read", kv: "read", tiles: "read", y: "read_write", lse: "read_write" },
   constants: { cpu: { row_tile: ROW_TILE, head_dim: 64 }, gpu: { row_tile: ROW_TILE, head_dim: 64 } },
-  shapes: ({ tile_count, kv_heads, group, rows, q_stride, kv_rows, kv_stride }) => ({
+  shapes: ({ tile_count, kv_heads, group, rows, q_stride, kv_rows, kv_stride, k_first, v_first }) => ({
     q: [rows, q_stride],
     kv: [kv_rows, kv_stride],
     tiles: [tile_count, 8],
-    y: [rows, kv_heads * group],
+    y: [rows, group * (v_first - k_first)],
     lse: [rows, kv_heads * group],
   }),
   workgroups: ({ tile_count, kv_heads }) => [tile_count, kv_heads, 1],

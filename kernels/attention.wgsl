@@ -6,7 +6,8 @@
 //   tiles  [tile_count, 8] u32 in, see attention_schedule.ts
 //   y      [rows, kv_heads * group * head_dim] f32 out, overwritten in the rows of the tiles
 //   lse    [rows, kv_heads * group] f32 out, overwritten in the rows of the tiles
-//   q_stride, kv_stride, k_first, v_first and head_dim multiples of 4; q may be part of the buffer kv
+//   q_stride, kv_stride, k_first and head_dim multiples of 4; v directly behind k, so v_first is
+//   k_first + kv_heads * head_dim; q may be part of the buffer kv
 // One workgroup per tile and kv head. A tile has up to row_tile items, each a query and one of the `group` heads that
 // share the kv head, so that all of them use what is loaded of k and v. Keys pass in steps of lanes * lane_keys, and
 // softmax is brought up to date at each. For the scores a lane owns a key, and the queries are handed round; for y a

@@ -28,12 +28,12 @@ export const attentionBackwardKeyValue: Kernel<
   },
   buffers: { qkv: "read", key_tiles: "read", lse: "read", delta: "read", dy: "read", dqkv: "read_write" },
   constants: { cpu: { row_tile: ROW_TILE, head_dim: 64 }, gpu: { row_tile: ROW_TILE, head_dim: 64 } },
-  shapes: ({ tile_count, kv_heads, group, rows, stride, k_first }) => ({
+  shapes: ({ tile_count, kv_heads, group, rows, stride, k_first, v_first }) => ({
     qkv: [rows, stride],
     key_tiles: [tile_count, 4],
     lse: [rows, kv_heads * group],
     delta: [rows, kv_heads * group],
-    dy: [rows, k_first],
+    dy: [rows, group * (v_first - k_first)],
     dqkv: [rows, stride],
   }),
   workgroups: ({ tile_count, kv_heads }) => [tile_count, kv_heads, 1],

@@ -8,7 +8,7 @@
 //   delta      [rows, kv_heads * group] f32 in, from attention_delta
 //   dy         [rows, kv_heads * group * head_dim] f32 in
 //   dqkv       [rows, stride] f32 out, the columns of k and v overwritten in the rows of the key tiles
-//   stride, k_first, v_first and head_dim multiples of 4
+//   stride, k_first and head_dim multiples of 4; v directly behind k, so v_first is k_first + kv_heads * head_dim
 // One workgroup per key tile and kv head. A tile has up to row_tile neighbouring keys of one segment. The rows from its
 // first key on, up to its query_end, pass in steps of `lanes` items, an item being a row and one of the group's heads:
 // among them a row attends to a key exactly if it is not before it, because a segment lies in one piece, and the

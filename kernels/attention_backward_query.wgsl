@@ -7,7 +7,7 @@
 //   delta  [rows, kv_heads * group] f32 in, from attention_delta
 //   dy     [rows, kv_heads * group * head_dim] f32 in
 //   dqkv   [rows, stride] f32 out, the columns of q overwritten in the rows of the tiles
-//   stride, k_first, v_first and head_dim multiples of 4
+//   stride, k_first and head_dim multiples of 4; v directly behind k, so v_first is k_first + kv_heads * head_dim
 // One workgroup per tile and kv head, as in attention. For the scores a lane owns a key, and rows of q and dy are
 // handed round; for dq a lane owns lane_vectors vectors of the head, and ds is handed round. Sums in f32.
 struct Params {

@@ -26,6 +26,7 @@ export class BufferPool {
   readonly #onDestroy: (buffer: GPUBuffer) => void;
   #bytes = 0;
 
+  /** An empty pool on a device; `onDestroy` hears of each buffer that is about to go. */
   constructor(device: GPUDevice, onDestroy: (buffer: GPUBuffer) => void = () => {}) {
     this.#device = device;
     this.#onDestroy = onDestroy;

@@ -17,11 +17,13 @@ export interface AdapterSummary {
   readonly description: string;
   /** True for a software driver, which computes on the CPU. */
   readonly software: boolean;
+  /** Which algorithms it gets. */
   readonly family: Family;
   /** How invocations of a workgroup exchange values: registers of a subgroup, or workgroup memory. */
   readonly exchange: "subgroup" | "workgroup";
   /** Invocations that exchange values: the subgroup size, or that of a workgroup. */
   readonly lanes: number;
+  /** WebGPU features that the device has, sorted. */
   readonly features: readonly string[];
   /** Largest buffer a kernel can bind, in bytes. */
   readonly maxBindingBytes: number;
@@ -29,13 +31,17 @@ export interface AdapterSummary {
 
 /** Choices a caller can take over from the adapter, for tests and measurements. */
 export interface DeviceOptions {
+  /** Algorithms to use, whatever the adapter is. */
   readonly family?: Family;
+  /** How invocations exchange values; `subgroup` needs subgroups of one size. */
   readonly exchange?: AdapterSummary["exchange"];
 }
 
 /** A device with everything it has to offer, and the summary of its adapter. */
 export interface OpenDevice {
+  /** Has every wanted feature that the adapter grants, and its largest buffers. */
   readonly device: GPUDevice;
+  /** What the adapter is, as far as kernels care. */
   readonly adapter: AdapterSummary;
 }
 

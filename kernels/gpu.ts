@@ -41,7 +41,9 @@ interface Copy {
  * The `GPUDevice` underneath is public, so the engine can share it with other code.
  */
 export class Gpu {
+  /** The device underneath; work submitted to its queue runs between what is flushed here. */
   readonly device: GPUDevice;
+  /** What the device was opened on. */
   readonly adapter: AdapterSummary;
   /** Submissions and kernel calls so far. */
   readonly counts = { submits: 0, dispatches: 0 };
@@ -58,6 +60,8 @@ export class Gpu {
   readonly #paramBuffer: GPUBuffer;
   #profiler?: Profiler;
   #failure?: UserError;
+  #lost?: UserError;
+  #destroyed = false;
 
   /** Opens the best adapter there is; see {@linkcode openDevice}. */
   static async open(options: DeviceOptions = {}): Promise<Gpu> {
@@ -78,12 +82,14 @@ export class Gpu {
       size: this.#params.byteLength,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     });
-    device.lost.then(({ reason, message }) => {
-      if (reason === "destroyed") return;
-      this.#failure ??= gpuError(
-        `The GPU was lost: ${message}`,
-        "rerun the command: it goes on where it was",
-      );
+    device.lost.then(({ message }) => {
+      if (this.#destroyed) return;
+      this.#lost = new UserError({
+        kind: "adapter",
+        what: `The GPU was lost: ${message}`,
+        where: "GPU queue",
+        fix: "rerun the command: it goes on where it was",
+      });
     });
   }
 
@@ -161,7 +167,8 @@ export class Gpu {
 
   /** Sends everything recorded to the GPU, without waiting for it. */
   flush(): void {
-    if (this.#failure) throw this.#failure;
+    const failure = this.#lost ?? this.#failure;
+    if (failure) throw failure;
     if (this.#recorded.length === 0) return;
     if (this.#dispatches > 0) {
       this.device.queue.writeBuffer(
@@ -186,24 +193,28 @@ export class Gpu {
     ERROR_SCOPES.forEach((scope) => this.device.pushErrorScope(scope));
   }
 
-  /** The values of some tensors, as they are after everything recorded so far, in one trip. */
+  /**
+   * The values of some tensors, as they are after everything recorded so far, in one trip; those of `f16` and `bf16`
+   * as the words that hold them.
+   */
   async read(
     ...tensors: readonly Tensor[]
   ): Promise<(Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>)[]> {
-    const sizes = tensors.map(({ dtype, shape }) => byteLength(dtype, shape));
+    const sizes = tensors.map(wordBytes);
     const starts: number[] = [];
-    // Copies go in multiples of 4 bytes.
-    const total = sizes.reduce((end, size) => (starts.push(end), end + Math.ceil(size / 4) * 4), 0);
+    const total = sizes.reduce((end, size) => (starts.push(end), end + size), 0);
     if (total === 0) {
       return tensors.map(({ dtype }) => dtype === "f32" ? new Float32Array() : new Uint32Array());
     }
-    const staging = await this.#readback.staging(total);
+    const staging = this.#readback.staging(total);
     tensors.forEach((from, index) => {
-      const bytes = Math.ceil(sizes[index] / 4) * 4;
-      if (bytes > 0) this.#recorded.push({ from, to: staging, toOffset: starts[index], bytes });
+      if (sizes[index] === 0) return;
+      this.#recorded.push({ from, to: staging, toOffset: starts[index], bytes: sizes[index] });
     });
     this.flush();
-    const data = await this.#readback.read(total);
+    const data = await this.#readback.read(staging, total).catch(async (error) => {
+      throw await this.#causeOf(error);
+    });
     await this.#check();
     return tensors.map(({ dtype }, index) => {
       const bytes = data.slice(starts[index], starts[index] + sizes[index]);
@@ -245,6 +256,7 @@ export class Gpu {
 
   /** Frees everything, the device included. */
   destroy(): void {
+    this.#destroyed = true;
     this.#recorded = [];
     this.#readback.destroy();
     this.#pool.destroy();
@@ -255,19 +267,31 @@ export class Gpu {
   #note(error: GPUError | null, kernels: readonly string[]): void {
     if (!error) return;
     const memory = error instanceof GPUOutOfMemoryError;
-    this.#failure ??= gpuError(
-      `${memory ? "Out of GPU memory" : "The GPU refused its work"}: ${error.message.trim()}`,
-      memory
+    this.#failure ??= new UserError({
+      kind: memory ? "adapter" : "internal",
+      what: `${memory ? "Out of GPU memory" : "The GPU refused its work"}: ${error.message.trim()}`,
+      where: kernels.length > 0 ? `one of the kernels ${kernels.join(", ")}` : "GPU queue",
+      fix: memory
         ? "use a smaller --batch-size or a smaller model"
         : "report this with the command that led to it",
-      `one of the kernels ${kernels.join(", ")}`,
-    );
+    });
   }
 
   async #check(): Promise<void> {
-    await this.#pipelines.check();
     await Promise.all(this.#checks.splice(0));
-    if (this.#failure) throw this.#failure;
+    try {
+      await this.#pipelines.check();
+      const failure = this.#lost ?? this.#failure;
+      if (failure) throw failure;
+    } catch (error) {
+      throw await this.#causeOf(error);
+    }
+  }
+
+  /** The loss of the device where an error follows from it; Deno tells of a loss a turn later than of what follows. */
+  async #causeOf(error: unknown): Promise<unknown> {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    return this.#lost ?? error;
   }
 
   #encode(): GPUCommandBuffer {
@@ -282,11 +306,7 @@ export class Gpu {
     for (const item of this.#recorded) {
       if ("clear" in item) {
         closePass();
-        encoder.clearBuffer(
-          item.clear.buffer,
-          item.clear.offset,
-          byteLength(item.clear.dtype, item.clear.shape),
-        );
+        encoder.clearBuffer(item.clear.buffer, item.clear.offset, wordBytes(item.clear));
       } else if ("from" in item) {
         closePass();
         encoder.copyBufferToBuffer(item.from.buffer, item.from.offset, item.to, item.toOffset, item.bytes);
@@ -353,6 +373,7 @@ export class Gpu {
   }
 }
 
-function gpuError(what: string, fix: string, where = "GPU queue"): UserError {
-  return new UserError({ kind: "adapter", what, where, fix });
+/** Bytes of a tensor in whole words, which is how the GPU copies and clears. */
+function wordBytes({ dtype, shape }: Tensor): number {
+  return 4 * Math.ceil(byteLength(dtype, shape) / 4);
 }

@@ -17,7 +17,10 @@ export interface KernelDefinition<P extends string, B extends string, C extends 
   readonly name: string;
   /** The WGSL file; a kernel with two algorithms has one for each family. */
   readonly source: SourceFile | Readonly<Record<Family, SourceFile>>;
-  /** WGSL joined in front: `lanes` for the exchange between invocations, `weights` for packed weights. */
+  /**
+   * WGSL joined in front: `lanes` for the exchange between invocations, `weights` for packed weights, `random` for
+   * the counter-based generator.
+   */
   readonly uses?: readonly ("lanes" | "weights" | "random")[];
   /** Fields of the `Params` struct, in order. */
   readonly params: Readonly<Record<P, ScalarType>>;
@@ -39,7 +42,9 @@ export interface KernelDefinition<P extends string, B extends string, C extends 
 /** A kernel that can be run: see {@linkcode defineKernel}. */
 export interface Kernel<P extends string = string, B extends string = string, C extends string = string>
   extends KernelDefinition<P, B, C> {
+  /** Names of the parameters, in the order of the `Params` struct. */
   readonly paramNames: readonly P[];
+  /** Names of the buffers, in binding order. */
   readonly bufferNames: readonly B[];
 }
 
@@ -51,8 +56,11 @@ export type BufferOf<K> = K extends Kernel<string, infer B, string> ? B : never;
 
 /** What one call of a kernel is given. */
 export interface KernelCall<P extends string, B extends string, C extends string> {
+  /** A value for each parameter. */
   readonly params: Readonly<Record<P, number>>;
+  /** A tensor for each buffer, at least as large as the kernel asks for these parameters. */
   readonly buffers: Readonly<Record<B, Tensor>>;
+  /** Constants to set; each combination is compiled once. */
   readonly constants?: Readonly<Partial<Record<C, number>>>;
 }
 
@@ -83,13 +91,11 @@ export function checkCall<P extends string, B extends string, C extends string>(
   { params, buffers }: KernelCall<P, B, C>,
 ): void {
   for (const name of kernel.paramNames) {
-    const value = params[name];
-    const whole = kernel.params[name] !== "f32";
-    if (typeof value !== "number" || (whole && !Number.isInteger(value)) || Number.isNaN(value)) {
+    if (!isScalar(params[name], kernel.params[name])) {
       throw callError(
         kernel,
         params,
-        `param "${name}" is ${value}`,
+        `param "${name}" is ${params[name]}`,
         `pass a number of type ${kernel.params[name]}`,
       );
     }
@@ -119,6 +125,12 @@ export function checkCall<P extends string, B extends string, C extends string>(
       );
     }
   }
+}
+
+function isScalar(value: unknown, type: ScalarType): boolean {
+  if (typeof value !== "number" || Number.isNaN(value)) return false;
+  if (type === "f32") return true;
+  return value === (type === "u32" ? value >>> 0 : value | 0);
 }
 
 /** An error about one call of a kernel, naming the kernel and its parameters. */

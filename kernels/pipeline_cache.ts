@@ -42,7 +42,7 @@ export class PipelineCache {
   readonly #device: GPUDevice;
   readonly #adapter: AdapterSummary;
   readonly #pipelines = new Map<Kernel, Map<string, Pipeline>>();
-  readonly #checks: Promise<void>[] = [];
+  readonly #checks: Promise<UserError | undefined>[] = [];
   #nextId = 0;
 
   constructor(device: GPUDevice, adapter: AdapterSummary) {
@@ -66,7 +66,8 @@ export class PipelineCache {
 
   /** Throws the first compile error since the last check. */
   async check(): Promise<void> {
-    await Promise.all(this.#checks.splice(0));
+    const error = (await Promise.all(this.#checks.splice(0))).find((found) => found !== undefined);
+    if (error) throw error;
   }
 
   #compile(kernel: Kernel, overrides: Readonly<Partial<Record<string, number>>>, weights?: DType): Pipeline {
@@ -86,7 +87,7 @@ export class PipelineCache {
     const label = details.length > 0 ? `${kernel.name}<${details.join(", ")}>` : kernel.name;
     const specialised = specialise(files, own);
     const module = this.#device.createShaderModule({ label, code: specialised.code });
-    this.#checks.push(checkCompilation(module, specialised, label));
+    this.#checks.push(compileError(module, specialised, label));
     const layout = this.#device.createBindGroupLayout({ label, entries: layoutEntries(kernel) });
     const pipeline = this.#device.createComputePipeline({
       label,
@@ -109,16 +110,16 @@ function layoutEntries(kernel: Kernel): GPUBindGroupLayoutEntry[] {
   ];
 }
 
-/** Turns compiler messages into an error that points at the file and line they came from. */
-async function checkCompilation(
+/** The compiler's first error, if it has one, pointing at the file and line it came from. */
+async function compileError(
   module: GPUShaderModule,
   source: SpecialisedSource,
   label: string,
-): Promise<void> {
+): Promise<UserError | undefined> {
   const { messages } = await module.getCompilationInfo();
   const error = messages.find(({ type }) => type === "error");
-  if (!error) return;
-  throw new UserError({
+  if (!error) return undefined;
+  return new UserError({
     kind: "internal",
     what: `Cannot compile ${label}: ${firstSentence(error.message)}`,
     where: `${source.origin[error.lineNum - 1] ?? "unknown line"}: ${

@@ -8,50 +8,53 @@
  */
 export class Readback {
   readonly #device: GPUDevice;
-  #staging?: GPUBuffer;
+  readonly #mappedBefore = new WeakSet<GPUBuffer>();
+  #idle?: GPUBuffer;
   #synchronous = true;
 
   constructor(device: GPUDevice) {
     this.#device = device;
   }
 
-  /** A buffer of at least `bytes` bytes to copy into before {@linkcode Readback.read}. */
-  async staging(bytes: number): Promise<GPUBuffer> {
-    if (this.#staging && this.#staging.size >= bytes) return this.#staging;
-    this.#staging?.destroy();
+  /** A buffer of at least `bytes` bytes to copy into; it is the caller's until {@linkcode Readback.read} took them. */
+  staging(bytes: number): GPUBuffer {
+    const idle = this.#idle;
+    this.#idle = undefined;
+    if (idle && idle.size >= bytes) return idle;
+    idle?.destroy();
     const size = Math.max(4096, 2 ** Math.ceil(Math.log2(bytes)));
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
-    const buffer = this.#device.createBuffer({ label: "readback", size, usage });
-    await buffer.mapAsync(GPUMapMode.READ, 0, 4);
-    buffer.unmap();
-    this.#staging = buffer;
-    return buffer;
+    return this.#device.createBuffer({ label: "readback", size, usage });
   }
 
-  /** The first `bytes` bytes of the staging buffer, once the queue has filled it. */
-  async read(bytes: number): Promise<ArrayBuffer> {
-    const buffer = this.#staging!;
-    const mapped = buffer.mapAsync(GPUMapMode.READ, 0, bytes);
+  /** The first `bytes` bytes of a staging buffer, once the queue has filled it. */
+  async read(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+    const mapped = staging.mapAsync(GPUMapMode.READ, 0, bytes);
     mapped.catch(() => {});
-    if (this.#synchronous) {
+    if (this.#synchronous && this.#mappedBefore.has(staging)) {
       try {
-        return this.#take(buffer, bytes);
+        return this.#take(staging, bytes);
       } catch (error) {
         if (!(error instanceof DOMException)) throw error;
         this.#synchronous = false;
       }
     }
     await mapped;
-    return this.#take(buffer, bytes);
+    this.#mappedBefore.add(staging);
+    return this.#take(staging, bytes);
   }
 
+  /** Frees the buffer that waits for the next read. */
   destroy(): void {
-    this.#staging?.destroy();
+    this.#idle?.destroy();
+    this.#idle = undefined;
   }
 
-  #take(buffer: GPUBuffer, bytes: number): ArrayBuffer {
-    const copy = buffer.getMappedRange(0, bytes).slice(0);
-    buffer.unmap();
+  #take(staging: GPUBuffer, bytes: number): ArrayBuffer {
+    const copy = staging.getMappedRange(0, bytes).slice(0);
+    staging.unmap();
+    if (this.#idle) staging.destroy();
+    else this.#idle = staging;
     return copy;
   }
 }

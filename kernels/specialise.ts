@@ -4,11 +4,13 @@ import { UserError } from "../core/errors.ts";
 export interface SourceFile {
   /** Path from the project's root, for error messages. */
   readonly file: string;
+  /** The WGSL. */
   readonly text: string;
 }
 
 /** A shader ready for the compiler, with the way back from its lines to the files it was made of. */
 export interface SpecialisedSource {
+  /** The WGSL that the compiler gets. */
   readonly code: string;
   /** `origin[i]` is the `file:line` that line `i` (from 0) came from. */
   readonly origin: readonly string[];

@@ -6,9 +6,13 @@ export const BYTES_PER_VALUE: Readonly<Record<DType, number>> = { f32: 4, u32: 4
 
 /** A shaped, typed, labelled range of a GPU buffer. Row-major; the last axis is contiguous. */
 export interface Tensor {
+  /** What it holds, as it stands in error messages. */
   readonly label: string;
+  /** Type of its values. */
   readonly dtype: DType;
+  /** Extent of each axis; empty for a scalar. */
   readonly shape: readonly number[];
+  /** The buffer it lies in. */
   readonly buffer: GPUBuffer;
   /** First byte of the tensor in `buffer`. */
   readonly offset: number;

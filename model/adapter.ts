@@ -1,3 +1,4 @@
+import { UserError } from "../core/errors.ts";
 import { dataError } from "../core/files.ts";
 import type { Adapter, LoraOptions, TransformerDescription } from "../core/types.ts";
 import type { Rng } from "../core/rng.ts";
@@ -52,6 +53,7 @@ export class LoraAdapter implements Adapter {
   readonly gpu: Gpu;
 
   constructor(gpu: Gpu, model: TransformerDescription, options: LoraOptions) {
+    checkNumbers(options);
     const unknown = options.targetModules.filter((name) => !LINEAR_NAMES.includes(name as LinearName));
     if (unknown.length > 0 || options.targetModules.length === 0) {
       throw dataError(
@@ -123,6 +125,16 @@ export class LoraAdapter implements Adapter {
   free(): void {
     this.gpu.free(this.values);
   }
+}
+
+function checkNumbers({ rank, alpha, dropout }: LoraOptions): void {
+  const refuse = (what: string, fix: string) =>
+    new UserError({ kind: "usage", what, where: "options of the adapter", fix });
+  if (!Number.isInteger(rank) || rank < 1) {
+    throw refuse(`The rank is ${rank}`, "use a whole number from 1");
+  }
+  if (!(alpha > 0 && alpha < Infinity)) throw refuse(`Alpha is ${alpha}`, "use a number above 0");
+  if (!(dropout >= 0 && dropout < 1)) throw refuse(`The dropout is ${dropout}`, "use a number in [0, 1)");
 }
 
 /** Inputs and outputs of a linear layer. */

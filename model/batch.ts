@@ -4,6 +4,7 @@
  * A *group* is a prefix and the branches that continue it; its tokens lie in that order. A branch reads the prefix
  * and itself, not the other branches. A plain sequence is a group without branches.
  */
+import { dataError } from "../core/files.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import {
   attentionKeyTiles,
@@ -68,6 +69,27 @@ export interface Schedule {
 
 /** Heads up to which a smaller tile pays when each sequence has one query, as in generation. */
 const SMALL_TILE = 4;
+
+/**
+ * Refuses sequences that a model cannot read.
+ *
+ * @param limit most tokens of one
+ * @throws {UserError} of kind `data` for one that is empty or too long
+ */
+export function checkSequences(sequences: readonly (readonly number[])[], limit: number): void {
+  const index = sequences.findIndex(({ length }) => length === 0 || length > limit);
+  if (index < 0) return;
+  const { length } = sequences[index];
+  throw dataError(
+    length === 0
+      ? "The sequence has no tokens"
+      : `The sequence has ${length} tokens, but the model can take at most ${limit}`,
+    `sequence ${index} of ${sequences.length}`,
+    length === 0
+      ? "leave it out, or begin it with the tokenizer's first token"
+      : "use shorter texts, fewer worked examples (--kshot) or a lower --max-new-tokens",
+  );
+}
 
 /** How a batch of groups is to be run. */
 export interface GroupBatch {
@@ -161,7 +183,10 @@ export function packCached(
   });
 }
 
-/** Tokens of different examples and branches get different numbers, however long they are within reason. */
+/**
+ * Where the numbers of an example's prefix (branch 0) or branch (from 1) begin. They differ for 65,536 examples in a
+ * row with three branches of up to 16,384 tokens; beyond that two tokens may share a mask, which does no harm.
+ */
 function dropoutUid(id: number, branch: number): number {
   return (id * 4 + branch) * 2 ** 14;
 }

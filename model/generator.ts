@@ -4,7 +4,7 @@ import type { Continuation, GenerationOptions } from "../core/types.ts";
 import { argmax } from "../kernels/argmax.ts";
 import { sampleTopP } from "../kernels/sample_top_p.ts";
 import { byteLength, type Tensor } from "../kernels/tensor.ts";
-import { type CachedSequence, packCached } from "./batch.ts";
+import { type CachedSequence, checkSequences, packCached } from "./batch.ts";
 import { type ActiveAdapter, linear } from "./linear.ts";
 import type { Llama } from "./llama.ts";
 
@@ -28,6 +28,8 @@ interface Row {
  *
  * Each step takes all running rows forward by what they have pending: a prompt as a whole when a row enters, then one
  * token at a time. A row that writes a stop token, or as much as it may, leaves and is yielded.
+ *
+ * @throws {UserError} of kind `data` for a prompt that is empty, or too long for the answer to fit behind it
  */
 export async function* generate(
   model: Llama,
@@ -36,12 +38,19 @@ export async function* generate(
   options: GenerationOptions,
   active?: Omit<ActiveAdapter, "rows">,
 ): AsyncIterable<Continuation> {
+  const { batchSize, maxNewTokens } = options;
+  if (!(batchSize >= 1 && maxNewTokens >= 1)) {
+    throw new RangeError(
+      `generate() needs a batchSize and maxNewTokens from 1, got ${batchSize} and ${maxNewTokens}`,
+    );
+  }
   if (prompts.length === 0) return;
-  const { gpu } = model;
+  const { gpu, description: { contextLength } } = model;
+  checkSequences(prompts, contextLength - maxNewTokens);
   const stops = new Set(stopTokens);
   const longest = prompts.reduce((most, prompt) => Math.max(most, prompt.length), 0);
-  const slotTokens = longest + options.maxNewTokens;
-  const slots = Math.min(options.batchSize, prompts.length);
+  const slotTokens = longest + maxNewTokens;
+  const slots = Math.min(batchSize, prompts.length);
   const cache = createCache(model, slots, slotTokens);
   const free = Array.from({ length: slots }, (_, slot) => slots - 1 - slot);
   let rows: Row[] = [];
@@ -74,7 +83,7 @@ export async function* generate(
         const token = tokens[number];
         const stopped = stops.has(token);
         if (!stopped) row.written.push(token);
-        if (stopped || row.written.length >= options.maxNewTokens) {
+        if (stopped || row.written.length >= maxNewTokens) {
           free.push(row.slot);
           yield { index: row.index, tokens: row.written, logprob: row.logprob };
         } else {

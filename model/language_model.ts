@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
-import { dataError, exists, readJson, readText } from "../core/files.ts";
+import { dataError, exists, readText } from "../core/files.ts";
 import type {
   Adapter,
   Continuation,
@@ -19,8 +19,9 @@ import type { Gpu } from "../kernels/gpu.ts";
 import type { Tensor } from "../kernels/tensor.ts";
 import { tokenLogits } from "../kernels/token_logits.ts";
 import { LoraAdapter } from "./adapter.ts";
-import { packGroups } from "./batch.ts";
+import { checkSequences, packGroups } from "./batch.ts";
 import { Checkpoint } from "./checkpoint.ts";
+import { readConfigFile } from "./config_file.ts";
 import { generate } from "./generator.ts";
 import { Llama } from "./llama.ts";
 import { loadAdapter, saveAdapter } from "./peft.ts";
@@ -33,10 +34,17 @@ const FINGERPRINT_BYTES = 1 << 20;
 
 /** A language model on the GPU. */
 export interface OpenModel extends LanguageModel {
+  /** Its shape, as its family's plugin read it from `config.json`. */
   readonly description: TransformerDescription;
-  /** The transformer itself, for those who need more than {@linkcode LanguageModel} offers. */
+  /**
+   * The transformer itself, for those who need more than {@linkcode LanguageModel} offers.
+   *
+   * @internal
+   */
   readonly transformer: Llama;
+  /** Where its files lie. */
   readonly folder: string;
+  /** Frees its weights. */
   close(): void;
 }
 
@@ -53,7 +61,7 @@ export async function openLanguageModel(
   name: string = basename(folder),
   progress?: ProgressSink,
 ): Promise<OpenModel> {
-  const description = describe(await readConfig(folder), families, folder);
+  const description = describe(await readConfigFile(join(folder, "config.json")), families, folder);
   const tokenizer = await openTokenizer(folder);
   if (tokenizer.vocabulary > description.vocabulary) {
     throw dataError(
@@ -93,15 +101,6 @@ export async function modelFingerprint(folder: string): Promise<string> {
     }
   }
   return hash.digest("hex");
-}
-
-async function readConfig(folder: string): Promise<Record<string, unknown>> {
-  const path = join(folder, "config.json");
-  const config = await readJson(path);
-  if (typeof config !== "object" || config === null || Array.isArray(config)) {
-    throw dataError("config.json is not a JSON object", path, "download or save the checkpoint again");
-  }
-  return config as Record<string, unknown>;
 }
 
 function describe(
@@ -152,6 +151,8 @@ class LlamaLanguageModel implements OpenModel {
     { batchSize, adapter }: { readonly batchSize: number; readonly adapter?: Adapter },
   ): AsyncIterable<readonly number[]> {
     const { gpu } = this.transformer;
+    if (!(batchSize >= 1)) throw new RangeError(`tokenLogits() needs a batchSize from 1, got ${batchSize}`);
+    checkSequences(sequences, this.contextLength);
     const ids = gpu.upload("answer tokens", Uint32Array.from(tokens));
     try {
       for (let start = 0; start < sequences.length; start += batchSize) {

@@ -55,12 +55,7 @@ export function planLosses(examples: readonly TrainingExample[]): LossPlan {
   let first = 0, plainFirst = adaptedRows;
   const output = (row: number): number => {
     if (outputs.includes(row)) {
-      throw new UserError({
-        kind: "internal",
-        what: "Two losses read the same token",
-        where: "training example",
-        fix: "give each loss a branch of its own",
-      });
+      throw misuse("Two losses read the same token", "give each loss a branch of its own");
     }
     return outputs.push(row) - 1;
   };
@@ -70,8 +65,10 @@ export function planLosses(examples: readonly TrainingExample[]): LossPlan {
       branches.slice(0, index).reduce((sum, b) => sum + b.length, prefix.length)
     );
     /** Row, within the example, of a token of a path, counted from the path's start. */
-    const rowOf = (branch: number, position: number) =>
-      position < prefix.length ? position : starts[branch] + position - prefix.length;
+    const rowOf = (branch: number, position: number) => {
+      if (position < 0) throw misuse("A loss needs a token before the path's first", "read fewer tokens");
+      return position < prefix.length ? position : starts[branch] + position - prefix.length;
+    };
     for (const loss of losses) {
       const length = prefix.length + branches[loss.branch].length;
       if (loss.kind === "choice") {
@@ -111,6 +108,10 @@ export function planLosses(examples: readonly TrainingExample[]): LossPlan {
       frozenRows: group.frozenRows.map((row) => tuned + row),
     })),
   };
+}
+
+function misuse(what: string, fix: string): UserError {
+  return new UserError({ kind: "internal", what, where: "training example", fix });
 }
 
 function tokenCount({ prefix, branches }: Pick<TokenGroup, "prefix" | "branches">): number {

@@ -1,34 +1,41 @@
 /** PEFT's files for a LoRA adapter: `adapter_config.json` and `adapter_model.safetensors`. */
 import { join } from "node:path";
-import { dataError, readJson, writeJsonAtomic } from "../core/files.ts";
+import { dataError, writeJsonAtomic } from "../core/files.ts";
 import type { LoraOptions, TransformerDescription } from "../core/types.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import { LINEAR_NAMES, LoraAdapter, type LoraSite } from "./adapter.ts";
+import { readConfigFile } from "./config_file.ts";
 import { type NamedTensor, SafetensorsFile, writeSafetensors } from "./safetensors.ts";
 
-/** Settings of PEFT that change what an adapter computes, with the value at which they do nothing. */
-const MUST_BE: Readonly<Record<string, unknown>> = {
-  bias: "none",
-  fan_in_fan_out: false,
-  use_rslora: false,
-  use_dora: false,
-  lora_bias: false,
-  modules_to_save: null,
-  layers_to_transform: null,
-  rank_pattern: {},
-  alpha_pattern: {},
-  alora_invocation_tokens: null,
-  target_parameters: null,
-  trainable_token_indices: null,
-  exclude_modules: null,
-  layer_replication: null,
-  layers_pattern: null,
-  arrow_config: null,
-  kasa_config: null,
-  monteclora_config: null,
-  velora_config: null,
-  use_qalora: false,
-  use_bdlora: false,
+/** Settings that are understood. */
+const READ: ReadonlySet<string> = new Set(["peft_type", "r", "lora_alpha", "lora_dropout", "target_modules"]);
+
+/** Settings of PEFT that change nothing about what a trained adapter computes. */
+const HARMLESS: ReadonlySet<string> = new Set([
+  "auto_mapping",
+  "base_model_name_or_path",
+  "corda_config",
+  "ensure_weight_tying",
+  "eva_config",
+  "inference_mode",
+  "loftq_config",
+  "lora_ga_config",
+  "megatron_config",
+  "megatron_core",
+  "peft_version",
+  "qalora_group_size",
+  "revision",
+  "runtime_config",
+  "task_type",
+]);
+
+/**
+ * Values of the settings that PEFT sets even where it does not use them. `init_lora_weights` is among them because
+ * some ways to start, such as PiSSA, change the base weights too.
+ */
+const MUST_BE: Readonly<Record<string, readonly unknown[]>> = {
+  bias: ["none"],
+  init_lora_weights: [true, "gaussian", "orthogonal", "eva"],
 };
 
 /** Writes an adapter so that PEFT loads it; `baseModel` is the name of the model it belongs to. */
@@ -122,8 +129,13 @@ function unpadded(values: Float32Array, site: LoraSite, rank: number): Float32Ar
   );
 }
 
+/** Whether a setting is off, as PEFT writes that. */
+function isUnset(value: unknown): boolean {
+  return value === null || value === false || typeof value === "object" && Object.keys(value).length === 0;
+}
+
 async function readConfig(path: string): Promise<LoraOptions> {
-  const config = await readJson(path) as Record<string, unknown>;
+  const config = await readConfigFile(path);
   const refuse = (key: string, wanted: string) =>
     dataError(
       `adapter_config.json has "${key}": ${JSON.stringify(config[key])}`,
@@ -131,9 +143,11 @@ async function readConfig(path: string): Promise<LoraOptions> {
       `only ${wanted} is implemented`,
     );
   if (config.peft_type !== "LORA") throw refuse("peft_type", '"LORA"');
-  for (const [key, value] of Object.entries(MUST_BE)) {
-    if (config[key] === undefined || config[key] === null) continue;
-    if (JSON.stringify(config[key]) !== JSON.stringify(value)) throw refuse(key, JSON.stringify(value));
+  for (const [key, value] of Object.entries(config)) {
+    if (READ.has(key) || HARMLESS.has(key) || isUnset(value)) continue;
+    const allowed = Object.hasOwn(MUST_BE, key) ? MUST_BE[key] : [];
+    if (allowed.includes(value)) continue;
+    throw refuse(key, allowed.map((item) => JSON.stringify(item)).join(" or ") || "an adapter without it");
   }
   const { r, lora_alpha: alpha, lora_dropout: dropout = 0, target_modules: targets } = config;
   if (!Number.isInteger(r) || (r as number) < 1) throw refuse("r", "a whole number from 1");

@@ -76,9 +76,10 @@ export class SafetensorsFile implements Disposable {
   /** The bytes of a tensor in pieces of at most `chunkBytes`, each in the same array. */
   async *chunks(entry: TensorEntry, chunkBytes = 1 << 24): AsyncIterable<Uint8Array<ArrayBuffer>> {
     const buffer = new Uint8Array(Math.min(chunkBytes, entry.bytes));
-    await this.#file.seek(entry.start, Deno.SeekMode.Start);
     for (let done = 0; done < entry.bytes;) {
       const wanted = Math.min(buffer.length, entry.bytes - done);
+      // Someone else may have read from the file since.
+      await this.#file.seek(entry.start + done, Deno.SeekMode.Start);
       await readExactly(this.#file, buffer.subarray(0, wanted), this.path);
       yield buffer.subarray(0, wanted);
       done += wanted;
@@ -93,9 +94,21 @@ export class SafetensorsFile implements Disposable {
     return all;
   }
 
-  /** The values of a tensor as f32; exact, as f16 and bf16 are subsets of it. */
+  /**
+   * The values of a tensor as f32; exact, as f16 and bf16 are subsets of it.
+   *
+   * @throws {UserError} of kind `data` if the tensor is of another type
+   */
   async values(entry: TensorEntry): Promise<Float32Array<ArrayBuffer>> {
-    return toF32(await this.bytes(entry), entry);
+    const { name, dtype } = entry;
+    if (!Object.hasOwn(SAFETENSORS_BYTES, dtype)) {
+      throw dataError(
+        `Tensor "${name}" is of type ${dtype}`,
+        this.path,
+        `convert it to one of ${Object.keys(SAFETENSORS_BYTES).join(", ")}`,
+      );
+    }
+    return toF32(await this.bytes(entry), dtype as SafetensorsType);
   }
 
   [Symbol.dispose](): void {
@@ -140,21 +153,11 @@ export async function writeSafetensors(
   );
 }
 
-/** Decodes the bytes of a tensor to f32. */
-export function toF32(
-  bytes: Uint8Array<ArrayBuffer>,
-  { dtype, name }: TensorEntry,
-): Float32Array<ArrayBuffer> {
-  const { buffer, byteOffset, byteLength } = bytes;
-  if (dtype === "F32") return new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
-  const halves = new Uint16Array(buffer.slice(byteOffset, byteOffset + byteLength));
-  if (dtype === "F16") return Float32Array.from(new Float16Array(halves.buffer));
-  if (dtype === "BF16") return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer);
-  throw dataError(
-    `Tensor "${name}" is of type ${dtype}`,
-    name,
-    `convert it to one of ${Object.keys(SAFETENSORS_BYTES).join(", ")}`,
-  );
+/** Decodes all bytes of a buffer to f32. */
+function toF32({ buffer }: Uint8Array<ArrayBuffer>, dtype: SafetensorsType): Float32Array<ArrayBuffer> {
+  if (dtype === "F32") return new Float32Array(buffer);
+  if (dtype === "F16") return Float32Array.from(new Float16Array(buffer));
+  return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (half) => half << 16).buffer);
 }
 
 interface Header {
@@ -163,9 +166,10 @@ interface Header {
 }
 
 async function readHeader(path: string, file: Deno.FsFile): Promise<Header> {
-  const { size } = await file.stat();
+  const { size, isFile } = await file.stat();
   const refuse = (what: string) =>
     dataError(`Not a valid safetensors file: ${what}`, path, "download or save the file again");
+  if (!isFile) throw refuse("it is a folder or a device");
   if (size < 8) throw refuse(`it has ${size} bytes, too few for a header length`);
   const prefix = new Uint8Array(8);
   await readExactly(file, prefix, path);
@@ -183,7 +187,7 @@ async function readHeader(path: string, file: Deno.FsFile): Promise<Header> {
   checkLayout(entries, dataStart, size, refuse);
   return {
     tensors: new Map(entries.map((entry) => [entry.name, entry])),
-    metadata: (header.__metadata__ ?? {}) as Record<string, string>,
+    metadata: parseMetadata(header.__metadata__ ?? {}, refuse),
   };
 }
 
@@ -192,33 +196,47 @@ type Refuse = (what: string) => Error;
 function parseHeader(raw: Uint8Array, refuse: Refuse): Record<string, unknown> {
   let text: string, header: unknown;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(raw);
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(raw);
     header = JSON.parse(text);
   } catch {
     throw refuse("its header is not JSON");
   }
-  if (typeof header !== "object" || header === null || Array.isArray(header) || !text.startsWith("{")) {
-    throw refuse("its header is not a JSON object");
-  }
+  if (!text.startsWith("{")) throw refuse("its header is not a JSON object");
   const twice = duplicateKey(text);
   if (twice !== undefined) throw refuse(`its header names "${twice}" twice`);
   return header as Record<string, unknown>;
 }
 
-/** The first top-level key that stands twice in a JSON object: JSON.parse would silently keep the last. */
+/**
+ * The first top-level key that stands twice in a valid JSON object: JSON.parse would silently keep the last.
+ *
+ * A loop, not a regular expression, whose stack a string of 10 MB overflows.
+ */
 function duplicateKey(json: string): string | undefined {
   const seen = new Set<string>();
-  let depth = 0;
-  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"\s*:?|[{}[\]]/g)) {
-    if (token === "{" || token === "[") depth++;
-    else if (token === "}" || token === "]") depth--;
-    else if (depth === 1 && token.endsWith(":")) {
-      const key = JSON.parse(token.slice(0, -1).trim()) as string;
+  let depth = 0, before = "";
+  for (let at = 0; at < json.length; at++) {
+    const char = json[at];
+    if (char === "{" || char === "[") depth++;
+    else if (char === "}" || char === "]") depth--;
+    else if (char === '"') {
+      const start = at;
+      while (json[++at] !== '"') if (json[at] === "\\") at++;
+      if (depth !== 1 || before === ":") continue;
+      const key = JSON.parse(json.slice(start, at + 1)) as string;
       if (seen.has(key)) return key;
       seen.add(key);
     }
+    if (char > " ") before = char;
   }
   return undefined;
+}
+
+function parseMetadata(value: unknown, refuse: Refuse): Readonly<Record<string, string>> {
+  const fits = typeof value === "object" && value !== null && !Array.isArray(value) &&
+    Object.values(value).every((text) => typeof text === "string");
+  if (!fits) throw refuse("its __metadata__ is not an object of strings");
+  return value as Readonly<Record<string, string>>;
 }
 
 function parseEntry(name: string, value: unknown, dataStart: number, refuse: Refuse): TensorEntry {
@@ -228,10 +246,11 @@ function parseEntry(name: string, value: unknown, dataStart: number, refuse: Ref
   if (typeof dtype !== "string" || !whole(shape) || !whole(data_offsets) || data_offsets.length !== 2) {
     throw refuse(`tensor "${name}" has no valid dtype, shape and data_offsets`);
   }
-  const unit = ALL_BYTES[dtype];
-  if (unit === undefined) throw refuse(`tensor "${name}" is of the unknown type "${dtype}"`);
+  if (!Object.hasOwn(ALL_BYTES, dtype)) {
+    throw refuse(`tensor "${name}" is of the unknown type "${dtype}"`);
+  }
   const [begin, end] = data_offsets;
-  const bytes = shape.reduce((product, extent) => product * extent, unit);
+  const bytes = shape.reduce((product, extent) => product * extent, ALL_BYTES[dtype]);
   if (end - begin !== bytes) {
     throw refuse(
       `tensor "${name}" has ${end - begin} bytes, but ${dtype} [${shape.join(", ")}] takes ${bytes}`,

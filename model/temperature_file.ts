@@ -27,8 +27,9 @@ export async function loadTemperature(folder: string): Promise<number> {
   using file = await SafetensorsFile.open(path);
   const entry = file.tensors.get("log_temperature");
   const values = entry && await file.values(entry);
-  if (values?.length !== 1 || !Number.isFinite(values[0])) {
-    throw dataError('There is no finite "log_temperature" of one value', path, "fit the temperature again");
+  const temperature = values?.length === 1 ? Math.exp(values[0]) : NaN;
+  if (!Number.isFinite(temperature) || temperature === 0) {
+    throw dataError('There is no usable "log_temperature" of one value', path, "fit the temperature again");
   }
-  return Math.exp(values[0]);
+  return temperature;
 }

@@ -1,6 +1,6 @@
 /** Calibration tuning: the losses of a batch, their gradients for the adapter, and AdamW. */
 import { join } from "node:path";
-import { dataError, readJson, writeJsonAtomic } from "../core/files.ts";
+import { dataError, writeJsonAtomic } from "../core/files.ts";
 import type { LossTerm, OptimizerOptions, StepResult, Trainer, TrainingExample } from "../core/types.ts";
 import { adamw } from "../kernels/adamw.ts";
 import { crossEntropy } from "../kernels/cross_entropy.ts";
@@ -12,6 +12,7 @@ import { tokenLogits } from "../kernels/token_logits.ts";
 import { tokenLogitsBackward } from "../kernels/token_logits_backward.ts";
 import type { LoraAdapter } from "./adapter.ts";
 import { packGroups } from "./batch.ts";
+import { readConfigFile } from "./config_file.ts";
 import { type ActiveAdapter, type Gradient, linear, linearBackward } from "./linear.ts";
 import type { Forward, Llama } from "./llama.ts";
 import { gather, scatter, zeros } from "./ops.ts";
@@ -114,7 +115,7 @@ export class LoraTrainer implements Trainer {
       this.#gpu.write(tensor, await file.values(entry));
     }
     const path = join(folder, "optimizer.json");
-    const { step } = await readJson(path) as { step?: unknown };
+    const { step } = await readConfigFile(path);
     if (!Number.isInteger(step)) throw dataError("The step is missing", path, "train into another --log-dir");
     this.#step = step as number;
   }

@@ -1,8 +1,9 @@
+import { UserError } from "../core/errors.ts";
 import { dataError } from "../core/files.ts";
 import type { ProgressSink, TransformerDescription } from "../core/types.ts";
 import type { Gpu } from "../kernels/gpu.ts";
-import type { DType, Tensor } from "../kernels/tensor.ts";
-import { type Checkpoint, tensorShapes } from "./checkpoint.ts";
+import { byteLength, type DType, type Tensor } from "../kernels/tensor.ts";
+import { type Checkpoint, type StoredTensor, tensorShapes } from "./checkpoint.ts";
 
 const DTYPES: Readonly<Record<string, DType>> = { F32: "f32", F16: "f16", BF16: "bf16" };
 
@@ -39,28 +40,59 @@ export interface Weights {
   readonly head: Tensor;
 }
 
-/** Streams a checkpoint to the GPU, tensor by tensor, piece by piece. */
+/**
+ * Streams a checkpoint to the GPU, tensor by tensor, piece by piece.
+ *
+ * @throws {UserError} before anything is loaded, if a tensor is missing, of another shape or type, or too large
+ */
 export async function loadWeights(
   gpu: Gpu,
   checkpoint: Checkpoint,
   model: TransformerDescription,
   progress?: ProgressSink,
 ): Promise<Weights> {
-  const shapes = tensorShapes(model);
-  checkpoint.check(shapes);
-  const total = [...shapes.keys()].reduce((sum, name) => sum + checkpoint.find(name).entry.bytes, 0);
+  await checkpoint.check(model);
+  const stored = [...tensorShapes(model).keys()].map((name) => checkpoint.find(name));
+  for (const tensor of stored) checkFits(gpu, tensor);
+  const tensors: Tensor[] = [];
+  try {
+    return await stream(gpu, checkpoint, model, stored, tensors, progress);
+  } catch (error) {
+    gpu.free(...tensors);
+    throw error;
+  }
+}
+
+function checkFits(gpu: Gpu, { file, entry: { name, dtype: type, shape } }: StoredTensor): void {
+  if (!Object.hasOwn(DTYPES, type)) {
+    throw dataError(`Tensor "${name}" is of type ${type}`, file.path, "convert it to F32, F16 or BF16");
+  }
+  const bytes = byteLength(DTYPES[type], shape);
+  const { maxBindingBytes, description } = gpu.adapter;
+  if (bytes <= maxBindingBytes) return;
+  throw new UserError({
+    kind: "adapter",
+    what: `Tensor "${name}" takes ${bytes} bytes, but this adapter binds at most ${maxBindingBytes}`,
+    where: `${name} [${shape.join(", ")}] ${type} in ${file.path}, adapter "${description}"`,
+    fix: `use a smaller model, or an adapter whose maxStorageBufferBindingSize is at least ${bytes}`,
+  });
+}
+
+/** Loads what was checked; `tensors` takes each as it is made. */
+async function stream(
+  gpu: Gpu,
+  checkpoint: Checkpoint,
+  model: TransformerDescription,
+  stored: readonly StoredTensor[],
+  tensors: Tensor[],
+  progress?: ProgressSink,
+): Promise<Weights> {
+  const total = stored.reduce((sum, { entry }) => sum + entry.bytes, 0);
   let done = 0;
   const load = async (name: string): Promise<Tensor> => {
     const { file, entry } = checkpoint.find(name);
-    const dtype = DTYPES[entry.dtype];
-    if (!dtype) {
-      throw dataError(
-        `Tensor "${name}" is of type ${entry.dtype}`,
-        file.path,
-        "convert it to F32, F16 or BF16",
-      );
-    }
-    const tensor = gpu.tensor(name, dtype, entry.shape);
+    const tensor = gpu.tensor(name, DTYPES[entry.dtype], entry.shape);
+    tensors.push(tensor);
     let offset = 0;
     for await (const chunk of file.chunks(entry)) {
       gpu.write(tensor, chunk, offset);
@@ -72,8 +104,10 @@ export async function loadWeights(
   // Norms are a sliver of the weights, so they are kept in f32 and their kernels need no variants.
   const loadNorm = async (name: string): Promise<Tensor> => {
     const { file, entry } = checkpoint.find(name);
+    const tensor = gpu.upload(name, await file.values(entry), entry.shape);
+    tensors.push(tensor);
     progress?.update(done += entry.bytes, total, name);
-    return gpu.upload(name, await file.values(entry), entry.shape);
+    return tensor;
   };
   const embedding = await load("model.embed_tokens.weight");
   const layers: LayerWeights[] = [];

@@ -14,26 +14,27 @@ export async function* predictConfidence<O extends Options>(
   context: MethodContext<O> & { readonly checkpoint?: string },
   temperature = 1,
 ): AsyncIterable<Prediction> {
+  const miscounted = (count: string) =>
+    new UserError({
+      kind: "plugin",
+      what: `Method "${method.name}" gave ${count} scores for ${rows.length} rows`,
+      where: "predict",
+      fix: "yield one pair of logits for each row, in order",
+    });
   let index = 0;
   for await (const [wrong, correct] of method.predict(model, rows, context)) {
+    if (index === rows.length) throw miscounted(`more than ${index}`);
     const row = rows[index++];
     if (!Number.isFinite(wrong) || !Number.isFinite(correct)) {
       throw dataError(
         `The logits of a row are ${wrong} and ${correct}`,
-        `row ${row?.id}, method ${method.name}`,
+        `row ${row.id}, method ${method.name}`,
         "check the checkpoint: its training may have diverged",
       );
     }
     yield { ...row, logits: [wrong, correct], pCorrect: probabilityCorrect([wrong, correct], temperature) };
   }
-  if (index !== rows.length) {
-    throw new UserError({
-      kind: "plugin",
-      what: `Method "${method.name}" gave ${index} scores for ${rows.length} rows`,
-      where: "predict",
-      fix: "yield one pair of logits for each row, in order",
-    });
-  }
+  if (index !== rows.length) throw miscounted(String(index));
 }
 
 /** What is reported about a set of predictions. */

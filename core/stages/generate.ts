@@ -1,3 +1,4 @@
+import { UserError } from "../errors.ts";
 import type { Generation, Prompt } from "../records.ts";
 import { promptText } from "../records.ts";
 import { encodeWithin } from "../query.ts";
@@ -14,7 +15,16 @@ export async function* generateAnswers(
   style: PromptStyle,
   options: GenerationOptions,
 ): AsyncIterable<{ readonly index: number; readonly answer: Generation }> {
-  const limit = model.contextLength - options.maxNewTokens;
+  const { contextLength } = model, { maxNewTokens } = options;
+  const limit = contextLength - maxNewTokens;
+  if (limit < 1) {
+    throw new UserError({
+      kind: "usage",
+      what: `${maxNewTokens} new tokens leave no room for a prompt: the model reads at most ${contextLength}`,
+      where: "--max-new-tokens",
+      fix: `use less than ${contextLength}`,
+    });
+  }
   const sequences = prompts.map((prompt) =>
     encodeWithin(model.tokenizer, promptText(prompt), limit, prompt.id)
   );

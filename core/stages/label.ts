@@ -18,12 +18,15 @@ export async function* labelAnswers<O extends Options>(
   try {
     while (next < answers.length || pending.length > 0) {
       while (next < answers.length && pending.length < ahead) {
-        pending.push(labelOne(answers[next++], labeler, options));
+        const labeled = labelOne(answers[next++], labeler, options);
+        // One that fails before its turn is thrown in its turn; until then it must not count as unhandled.
+        labeled.catch(() => {});
+        pending.push(labeled);
       }
       yield await pending.shift()!;
     }
   } finally {
-    // A caller that stops early must not leave rejections behind.
+    // A caller that stops early must not leave work behind.
     await Promise.allSettled(pending);
   }
 }

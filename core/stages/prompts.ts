@@ -6,9 +6,13 @@ import type { Dataset, DatasetRequest, PromptStyle } from "../types.ts";
 
 /** What to read and how to word it. */
 export interface PromptRun {
+  /** One with `read`; a collection is expanded before. */
   readonly dataset: Dataset;
+  /** Argument, options and place of the dataset. */
   readonly request: DatasetRequest;
+  /** The rows wanted. */
   readonly split: Split;
+  /** Words questions; rows that are prompts already pass it by. */
   readonly style: PromptStyle;
   /** Worked examples in front of each question. */
   readonly kshot: number;

@@ -9,7 +9,9 @@ import type { Summary } from "./evaluate.ts";
 export interface ReportedRun {
   /** As it stands above its column, e.g. "before". */
   readonly title: string;
+  /** Its metrics are the rows of the table. */
   readonly summary: Summary;
+  /** What the diagrams are drawn from. */
   readonly predictions: readonly PredictionRow[];
   /** Each dataset by itself, where the run has several. */
   readonly parts?: readonly { readonly title: string; readonly summary: Summary }[];

@@ -105,7 +105,9 @@ export function testPromptStyle<O extends Options>(
 
 /** An answer to be labelled. */
 export interface LabelerCase {
+  /** After clean-up. */
   readonly answer: string;
+  /** The right answer. */
   readonly target: string;
   /** "" by default. */
   readonly question?: string;
@@ -113,9 +115,13 @@ export interface LabelerCase {
 
 /** What a labeler is tested with: at least one case of right and of wrong. */
 export interface LabelerCases<O extends Options> {
+  /** Cases that must get 1. */
   readonly correct: readonly LabelerCase[];
+  /** Cases that must get 0. */
   readonly wrong: readonly LabelerCase[];
+  /** Cases that must get null. */
   readonly undecided?: readonly LabelerCase[];
+  /** Options that differ from the defaults. */
   readonly options?: Partial<O>;
 }
 
@@ -208,6 +214,7 @@ export function testMethod<O extends Options>(
 
 /** What a metric is tested with; a pair is a label and P(correct). */
 export interface MetricCases {
+  /** Pairs and the value they must give, to 1e-12. */
   readonly cases: readonly {
     readonly pairs: readonly (readonly [label: 0 | 1, pCorrect: number])[];
     readonly expected: number;
@@ -240,6 +247,7 @@ export function testMetric<O extends Options>(metric: Metric<O>, cases: MetricCa
 
 /** What a model family is tested with. */
 export interface ModelFamilyCases {
+  /** Configurations and what they must be read as. */
   readonly describes: readonly {
     readonly config: Record<string, unknown>;
     readonly expected: TransformerDescription;

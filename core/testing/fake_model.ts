@@ -29,12 +29,15 @@ export interface FakeModelOptions {
  * trained it tells right answers from wrong ones as well as the evidence does.
  */
 export class FakeModel implements LanguageModel {
+  /** Marks manifests and messages of tests. */
   readonly name = "fake";
   readonly contextLength: number;
+  /** Splits at blanks, and learns words as it meets them. */
   readonly tokenizer: Tokenizer = wordTokenizer();
   readonly #answer: (prompt: string) => string;
   readonly #evidence: (text: string) => number;
 
+  /** Writes nothing and knows nothing unless told otherwise. */
   constructor({ answer = () => "", evidence = () => 0, contextLength = 4096 }: FakeModelOptions = {}) {
     this.#answer = answer;
     this.#evidence = evidence;

@@ -2,17 +2,18 @@
  * The kit for plugin authors: each function declares the tests that any plugin of its kind must pass, besides the
  * cases given.
  *
- * @example
+ * @example The test file of a metric, as a function only because examples run inside a test, where none can be declared
  * ```ts
  * import { brier } from "@credence/credence";
  * import { testMetric } from "@credence/credence/testing";
  *
- * testMetric(brier, {
- *   cases: [
- *     { pairs: [[1, 1], [0, 0]], expected: 0 },
- *     { pairs: [[1, 0.5], [0, 0.5]], expected: 0.25 },
- *   ],
- * });
+ * export const declareTests = () =>
+ *   testMetric(brier, {
+ *     cases: [
+ *       { pairs: [[1, 1], [0, 0]], expected: 0 },
+ *       { pairs: [[1, 0.5], [0, 0.5]], expected: 0.25 },
+ *     ],
+ *   });
  * ```
  *
  * @module

@@ -1,4 +1,4 @@
-import { dataError, type Dataset, type Question, readText, type Split } from "../../core/mod.ts";
+import { dataError, type Dataset, hashFile, type Question, readText, type Split, SPLITS } from "../../core/mod.ts";
 
 const FOLDER = new URL("../../assets/facts/questions/", import.meta.url);
 
@@ -15,6 +15,8 @@ export const facts: Dataset = {
     yield* await readQuestions(split);
   },
   shotPool: () => readQuestions("train"),
+  revision: async () =>
+    (await Promise.all(SPLITS.map((split) => hashFile(new URL(`${split}.jsonl`, FOLDER))))).join(" "),
 };
 
 async function readQuestions(split: Split): Promise<readonly Question[]> {

@@ -80,7 +80,9 @@ export const MMLU_TASKS: readonly string[] = [
 ];
 
 /** MMLU's own splits: worked examples come from `dev`. */
-type MmluSplit = "dev" | "validation" | "test";
+const MMLU_SPLITS = ["dev", "validation", "test"] as const;
+
+type MmluSplit = typeof MMLU_SPLITS[number];
 
 /** One subject: `mmlu:<subject>`. For evaluation only. */
 export const mmlu: Dataset = {
@@ -98,8 +100,13 @@ export const mmlu: Dataset = {
   },
   shotPool: (request) => readTask("dev", "train", request),
   async revision(request) {
-    const { path, source } = await fileOf("test", request);
-    return `${source} ${await hashFile(path)}`;
+    const task = taskOf(request), parts: string[] = [];
+    for (const split of MMLU_SPLITS) {
+      const found = await locate(split, request);
+      if (found) parts.push(`${split}:${found.source}:${await hashFile(found.path)}`);
+    }
+    if (parts.length === 0) throw notFound("test", task, request);
+    return parts.join(" ");
   },
 };
 
@@ -126,7 +133,7 @@ export const evaluation: Dataset = {
     for (const task of MMLU_TASKS) {
       if (await locate("test", { ...request, argument: task })) present.push(`mmlu:${task}`);
     }
-    if (present.length === 0) throw notFound("test", { ...request, argument: "anatomy" });
+    if (present.length === 0) throw notFound("test", MMLU_TASKS[0], request);
     return present;
   },
 };
@@ -136,19 +143,13 @@ async function readTask(
   split: Split,
   request: DatasetRequest,
 ): Promise<readonly Question[]> {
-  const task = request.argument;
-  if (!MMLU_TASKS.includes(task)) {
-    throw new UserError({
-      kind: "usage",
-      what: `Unknown MMLU subject "${task}"`,
-      where: `--dataset=mmlu:${task}`,
-      fix: suggestion(task, MMLU_TASKS),
-    });
-  }
-  const { path } = await fileOf(from, request);
+  const task = taskOf(request);
+  const found = await locate(from, request);
+  if (!found) throw notFound(from, task, request);
+  const { path } = found;
   const rows = path.endsWith(".parquet") ? await readParquet(path) : await readChoicesCsv(path);
   const title = task.replaceAll("_", " ");
-  const subject = title.charAt(0).toUpperCase() + title.slice(1).toLowerCase();
+  const subject = title.charAt(0).toUpperCase() + title.slice(1);
   const wording = {
     oe: {
       header: `The following are questions (with answers) about ${subject}.`,
@@ -159,10 +160,11 @@ async function readTask(
       tail: "Now, answer the next question.",
     },
   };
-  return rows.map(({ question, choices, answer }, index) => {
+  return rows.map(({ question, choices, answer: text }, index) => {
+    const answer = text.trim() === "" ? NaN : Number(text);
     if (!Number.isInteger(answer) || answer < 0 || answer >= choices.length) {
       throw dataError(
-        `The answer is ${answer}`,
+        `The answer is ${JSON.stringify(text)}`,
         `${path}, row ${index + 1}`,
         `it must be 0 to ${choices.length - 1}`,
       );
@@ -171,10 +173,22 @@ async function readTask(
   });
 }
 
+/** The subject asked for. @throws {UserError} of kind `usage` if MMLU has none of that name */
+function taskOf({ argument: task }: DatasetRequest): string {
+  if (MMLU_TASKS.includes(task)) return task;
+  throw new UserError({
+    kind: "usage",
+    what: `Unknown MMLU subject "${task}"`,
+    where: `--dataset=mmlu:${task}`,
+    fix: suggestion(task, MMLU_TASKS),
+  });
+}
+
 interface Row {
   readonly question: string;
   readonly choices: readonly string[];
-  readonly answer: number;
+  /** As the file has it. */
+  readonly answer: string;
 }
 
 /** The columns of `cais/mmlu`, with the list of choices spread over `choice0` to `choice3`. */
@@ -184,7 +198,7 @@ async function readChoicesCsv(path: string): Promise<readonly Row[]> {
   return rows.map((row) => ({
     question: row.question,
     choices: columns.map((name) => row[name]),
-    answer: row.answer.trim() === "" ? NaN : Number(row.answer),
+    answer: row.answer,
   }));
 }
 
@@ -199,18 +213,12 @@ async function readParquet(path: string): Promise<readonly Row[]> {
     return rows.map(({ question, choices, answer }) => ({
       question: String(question),
       choices: (choices as unknown[]).map(String),
-      answer: Number(answer),
+      answer: String(answer),
     }));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw dataError(`Not a readable Parquet file: ${reason}`, path, "download the dataset again", error);
   }
-}
-
-async function fileOf(split: MmluSplit, request: DatasetRequest): Promise<{ path: string; source: string }> {
-  const found = await locate(split, request);
-  if (!found) throw notFound(split, request);
-  return found;
 }
 
 /** Looks for `<data-dir>[/mmlu]/<split>/<subject>_<split>.csv`, then in the Hugging Face cache. */
@@ -238,7 +246,7 @@ function hubCache(): string {
   return env.get("HF_HUB_CACHE") ?? env.get("HUGGINGFACE_HUB_CACHE") ?? join(home, "hub");
 }
 
-function notFound(split: MmluSplit, { argument: task, dataDir }: DatasetRequest): UserError {
+function notFound(split: MmluSplit, task: string, { dataDir }: DatasetRequest): UserError {
   return dataError(
     `The ${split} split of MMLU's ${task} is not on this machine`,
     `${dataDir ? `--data-dir=${dataDir} and ` : ""}${hubCache()}`,

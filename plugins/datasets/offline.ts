@@ -8,6 +8,7 @@ import {
   readRows,
   type Split,
   SPLITS,
+  UserError,
 } from "../../core/mod.ts";
 
 /** Rows that an earlier stage wrote: `offline:<folder>` with `<folder>/<split>/*.csv`. */
@@ -21,7 +22,10 @@ export const offline: Dataset = {
   tags: ["train", "eval"],
   splits: SPLITS,
   async *read(split, request) {
-    for (const path of await filesOf(split, request)) yield* await readRows(path, split);
+    const taken = new Set<string>();
+    for (const path of await filesOf(split, request)) {
+      for (const row of await readRows(path, split)) yield { ...row, id: claimId(row.id, taken) };
+    }
   },
   async revision(request) {
     const hashes: string[] = [];
@@ -33,14 +37,27 @@ export const offline: Dataset = {
   },
 };
 
+/** Ids are made of a row's texts, so a row that stands in two files needs another in the second. */
+function claimId(id: string, taken: Set<string>): string {
+  let free = id;
+  for (let copy = 1; taken.has(free); copy++) free = `${id}-copy${copy}`;
+  taken.add(free);
+  return free;
+}
+
 /** The folder itself, or the seed's `<data-dir>/offline/<name>-<style>`. */
 async function folderOf({ argument, dataDir, promptStyle }: DatasetRequest): Promise<string> {
   if (argument === "") {
-    throw dataError("offline needs a folder", "--dataset=offline", "name it, as in offline:runs/demo/labels");
+    throw new UserError({
+      kind: "usage",
+      what: "offline needs a folder",
+      where: "--dataset=offline",
+      fix: "name it, as in offline:runs/demo/labels",
+    });
   }
-  if (await exists(argument)) return argument;
+  if (await isFolder(argument)) return argument;
   const seeds = dataDir && promptStyle ? join(dataDir, "offline", `${argument}-${promptStyle}`) : undefined;
-  if (seeds && await exists(seeds)) return seeds;
+  if (seeds && await isFolder(seeds)) return seeds;
   throw dataError(
     `There is no folder ${argument}${seeds ? ` and no ${seeds}` : ""}`,
     `--dataset=offline:${argument}`,
@@ -48,11 +65,15 @@ async function folderOf({ argument, dataDir, promptStyle }: DatasetRequest): Pro
   );
 }
 
+async function isFolder(path: string): Promise<boolean> {
+  return await exists(path) && (await Deno.stat(path)).isDirectory;
+}
+
 async function filesOf(split: Split, request: DatasetRequest): Promise<readonly string[]> {
   const folder = await folderOf(request);
   const path = join(folder, split);
   const names: string[] = [];
-  if (await exists(path)) {
+  if (await isFolder(path)) {
     for await (const { name, isFile } of Deno.readDir(path)) {
       if (isFile && name.endsWith(".csv")) names.push(name);
     }

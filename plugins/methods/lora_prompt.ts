@@ -19,12 +19,12 @@ import {
   type OptimizerOptions,
   promptText,
   queryText,
-  readJson,
   type Rng,
   type Trainer,
   type TrainingContext,
   type TrainingExample,
   type TrainingRows,
+  UserError,
   writeJsonAtomic,
 } from "../../core/mod.ts";
 
@@ -59,8 +59,14 @@ const OPTIMIZER: OptimizerOptions = {
   maxGradientNorm: 1,
 };
 
+/** Values of `klType`. */
+const DIVERGENCES: readonly DivergenceType[] = ["jsd", "forward_kl", "reverse_kl"];
+
 /** Checkpoints, and looks at the validation rows, over one training. */
 const CHECKPOINTS = 10;
+
+/** What is written last into a checkpoint: one without it is not complete. */
+const LAST_FILE = "trainer_state.json";
 
 /** Validation rows that are looked at while training: enough to see a trend. */
 const VALIDATION_ROWS = 200;
@@ -92,22 +98,27 @@ async function train(
   context: TrainingContext<LoraPromptOptions>,
 ): Promise<string> {
   const { options, rng, batchSize, maxSteps, folder, progress, log } = context;
+  checkOptions(options);
+  const trainRows = decided(rows.train);
+  checkClasses(trainRows);
   const tokens = answerTokens(model.tokenizer);
-  const examples = decided(rows.train).map((row, id) => example(model, row, id, tokens, options));
+  const examples = trainRows.map((row, id) => example(model, row, id, tokens, options));
   const validation = decided(rows.validation).slice(0, VALIDATION_ROWS)
     .map((row, id) => example(model, row, examples.length + id, tokens, options));
-  checkClasses(rows.train);
 
-  const { adapter, trainer } = await resume(model, context);
+  const newest = await newestCheckpoint(folder);
+  const { adapter, trainer } = await resume(model, context, newest);
   try {
     const every = Math.ceil(maxSteps / CHECKPOINTS);
-    let last = join(folder, `checkpoint-${trainer.step}`);
+    let last = newest;
     while (trainer.step < maxSteps) {
       const batch = batchOf(examples, trainer.step, batchSize, rng);
       const learningRate = schedule(trainer.step, maxSteps, options);
       const losses = await trainer.train([batch], learningRate);
       const loss = losses.choice + options.klDecay * losses.divergence;
-      if (!Number.isFinite(loss)) throw diverged(trainer.step, loss, batch, last);
+      if (!Number.isFinite(loss)) {
+        throw diverged(trainer.step, loss, batch.map(({ id }) => trainRows[id].id), last);
+      }
       log(trainer.step, {
         loss,
         q_loss: losses.choice,
@@ -124,7 +135,7 @@ async function train(
         last = await saveCheckpoint(model, adapter, trainer, folder);
       }
     }
-    return last;
+    return last ?? await saveCheckpoint(model, adapter, trainer, folder);
   } finally {
     trainer.free();
     adapter.free();
@@ -191,8 +202,34 @@ function decided(rows: readonly Labeled[]): readonly Labeled[] {
   return rows.filter(({ label }) => label !== null);
 }
 
+/** Refuses values with which nothing could be learned, before the first token is read. */
+function checkOptions(options: LoraPromptOptions): void {
+  const { loraRank, loraAlpha, loraDropout, targetModules, lr } = options;
+  const { warmupRatio, klDecay, klType, labelSmoothing } = options;
+  const limits: readonly (readonly [keyof LoraPromptOptions, boolean, string])[] = [
+    ["loraRank", Number.isInteger(loraRank) && loraRank >= 1, "a whole number from 1"],
+    ["loraAlpha", loraAlpha > 0, "a number above 0"],
+    ["loraDropout", loraDropout >= 0 && loraDropout < 1, "a number from 0 to below 1"],
+    ["targetModules", targetModules.length > 0, "at least one layer, as in q_proj,v_proj"],
+    ["lr", lr > 0, "a number above 0"],
+    ["warmupRatio", warmupRatio >= 0 && warmupRatio <= 1, "a number from 0 to 1"],
+    ["klDecay", klDecay >= 0, "a number from 0"],
+    ["klType", DIVERGENCES.includes(klType), `one of ${DIVERGENCES.join(", ")}`],
+    ["labelSmoothing", labelSmoothing >= 0 && labelSmoothing <= 1, "a number from 0 to 1"],
+  ];
+  for (const [key, holds, wanted] of limits) {
+    if (holds) continue;
+    throw new UserError({
+      kind: "usage",
+      what: `Option "${key}" is ${JSON.stringify(options[key])}`,
+      where: 'options of method "lora-prompt"',
+      fix: `give ${wanted}`,
+    });
+  }
+}
+
 function checkClasses(rows: readonly Labeled[]): void {
-  const labels = new Set(decided(rows).map(({ label }) => label));
+  const labels = new Set(rows.map(({ label }) => label));
   if (labels.size === 2) return;
   throw dataError(
     labels.size === 0 ? "No training row has a label" : `All training rows are labelled ${[...labels][0]}`,
@@ -236,13 +273,13 @@ async function evaluateInBatches(trainer: Trainer, examples: readonly TrainingEx
   return total;
 }
 
-/** Takes up the newest complete checkpoint in the folder, or starts anew. */
+/** Takes up a checkpoint, or starts anew where there is none. */
 async function resume(
   model: LanguageModel,
-  { options, rng, folder }: TrainingContext<LoraPromptOptions>,
+  { options, rng }: TrainingContext<LoraPromptOptions>,
+  newest: string | undefined,
 ): Promise<{ adapter: Adapter; trainer: Trainer }> {
   const seed = rng.split("dropout").integer(2 ** 32 - 1);
-  const newest = await newestCheckpoint(folder);
   const adapter = newest === undefined
     ? await model.createAdapter(
       {
@@ -270,7 +307,7 @@ async function saveCheckpoint(
   if (await exists(temporary)) await Deno.remove(temporary, { recursive: true });
   await model.saveAdapter(adapter, temporary);
   await trainer.save(temporary);
-  await writeJsonAtomic(join(temporary, "trainer_state.json"), { global_step: trainer.step });
+  await writeJsonAtomic(join(temporary, LAST_FILE), { global_step: trainer.step });
   if (await exists(path)) await Deno.remove(path, { recursive: true });
   await Deno.rename(temporary, path);
   return path;
@@ -283,16 +320,18 @@ async function newestCheckpoint(folder: string): Promise<string | undefined> {
     const step = /^checkpoint-(\d+)$/.exec(name)?.[1];
     if (step !== undefined) steps.push(Number(step));
   }
-  if (steps.length === 0) return undefined;
-  const path = join(folder, `checkpoint-${Math.max(...steps)}`);
-  await readJson(join(path, "trainer_state.json"));
-  return path;
+  for (const step of steps.toSorted((a, b) => b - a)) {
+    const path = join(folder, `checkpoint-${step}`);
+    if (await exists(join(path, LAST_FILE))) return path;
+  }
+  return undefined;
 }
 
-function diverged(step: number, loss: number, batch: readonly TrainingExample[], last: string): Error {
+function diverged(step: number, loss: number, rows: readonly string[], last: string | undefined): Error {
+  const left = last === undefined ? "there is no checkpoint yet" : `the last good checkpoint is ${last}`;
   return dataError(
     `The loss of step ${step} is ${loss}`,
-    `training rows ${batch.map(({ id }) => id).join(", ")}`,
-    `use a lower --lr; the last good checkpoint is ${last}`,
+    `training rows ${rows.join(", ")}`,
+    `use a lower --lr; ${left}`,
   );
 }

@@ -1,4 +1,4 @@
-import type { Metric } from "../../core/mod.ts";
+import { type Metric, UserError } from "../../core/mod.ts";
 
 /** Options of {@linkcode ece}. */
 export interface EceOptions {
@@ -26,6 +26,14 @@ export const ece: Metric<EceOptions> = {
   better: "lower",
   defaults: { bins: 10 },
   compute(pairs, { bins }) {
+    if (!Number.isInteger(bins) || bins < 1) {
+      throw new UserError({
+        kind: "usage",
+        what: `Option "bins" is ${bins}`,
+        where: 'options of metric "ece"',
+        fix: "give a whole number from 1",
+      });
+    }
     // Signed sum of label - P(correct) in each bin: its size is the bin's gap times its number of rows.
     const gaps = new Float64Array(bins);
     for (const { label, pCorrect } of pairs) {

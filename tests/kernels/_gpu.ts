@@ -1,10 +1,18 @@
 import { Gpu } from "../../kernels/gpu.ts";
 import type { DType, Tensor } from "../../kernels/tensor.ts";
-import type { DeviceOptions } from "../../kernels/device.ts";
+import { type AdapterSummary, type OpenDevice, openDevice } from "../../kernels/device.ts";
 
-const VARIANTS: Readonly<Record<string, DeviceOptions>> = {
+/** What the kernels are told of the adapter. */
+type Variant = Partial<Pick<AdapterSummary, "family" | "exchange" | "lanes">>;
+
+const VARIANTS: Readonly<Record<string, Variant>> = {
   "cpu family, subgroups": { family: "cpu" },
   "gpu family, workgroup memory": { family: "gpu", exchange: "workgroup" },
+};
+
+/** As most GPUs are. Compiling for so many lanes takes a software driver seconds. */
+const WIDE: Readonly<Record<string, Variant>> = {
+  "gpu family, 32 lanes": { family: "gpu", exchange: "workgroup", lanes: 32 },
 };
 
 const available = await navigator.gpu?.requestAdapter() != null;
@@ -15,9 +23,12 @@ if (!available && Deno.env.get("REQUIRE_GPU") === "1") {
 const opened = new Map<string, Gpu>();
 globalThis.addEventListener("unload", () => opened.forEach((gpu) => gpu.destroy()));
 
-async function open(variant: string): Promise<Gpu> {
-  let gpu = opened.get(variant);
-  if (!gpu) opened.set(variant, gpu = await Gpu.open(VARIANTS[variant]));
+async function open(name: string, variant: Variant): Promise<Gpu> {
+  let gpu = opened.get(name);
+  if (!gpu) {
+    const { device, adapter } = await openDevice();
+    opened.set(name, gpu = new Gpu(device, { ...adapter, ...variant }));
+  }
   return gpu;
 }
 
@@ -26,15 +37,28 @@ async function open(variant: string): Promise<Gpu> {
  * It fails if it leaves a tensor behind; without an adapter it is reported as ignored.
  */
 export function gpuTest(name: string, test: (gpu: Gpu) => Promise<void>): void {
-  for (const variant of Object.keys(VARIANTS)) {
+  register(name, test, VARIANTS);
+}
+
+/** {@linkcode gpuTest} for a case at the boundary of 32 lanes: runs with so many, too. */
+export function wideGpuTest(name: string, test: (gpu: Gpu) => Promise<void>): void {
+  register(name, test, { ...VARIANTS, ...WIDE });
+}
+
+function register(
+  name: string,
+  test: (gpu: Gpu) => Promise<void>,
+  variants: Readonly<Record<string, Variant>>,
+): void {
+  for (const [title, variant] of Object.entries(variants)) {
     Deno.test({
-      name: `${name} [${variant}]`,
+      name: `${name} [${title}]`,
       ignore: !available,
       // The device outlives the test on purpose; leaks are counted in tensors instead.
       sanitizeResources: false,
       sanitizeOps: false,
       fn: async () => {
-        const gpu = await open(variant);
+        const gpu = await open(title, variant);
         const before = gpu.liveTensors.length;
         await test(gpu);
         const left = gpu.liveTensors.slice(before);
@@ -91,4 +115,21 @@ export function uploadPacked(
   const tensor = gpu.tensor(label, dtype, shape);
   gpu.write(tensor, words);
   return tensor;
+}
+
+/** A test with a GPU of its own, which it may break. */
+export function ownGpuTest(name: string, test: (gpu: Gpu) => Promise<void>): void {
+  deviceTest(name, async ({ device, adapter }) => {
+    const gpu = new Gpu(device, adapter);
+    try {
+      await test(gpu);
+    } finally {
+      gpu.destroy();
+    }
+  });
+}
+
+/** A test with a device of its own, which it has to destroy. */
+export function deviceTest(name: string, test: (opened: OpenDevice) => Promise<void>): void {
+  Deno.test({ name, ignore: !available, fn: async () => await test(await openDevice()) });
 }

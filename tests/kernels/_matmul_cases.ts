@@ -2,9 +2,9 @@ import type { matmul } from "../../kernels/matmul.ts";
 import type { DType } from "../../kernels/tensor.ts";
 import { assertClose } from "../close.ts";
 import { matmul as reference } from "../reference/matmul.ts";
-import { gpuTest, noise, packed, uploadPacked } from "./_gpu.ts";
+import { gpuTest, noise, packed, uploadPacked, wideGpuTest } from "./_gpu.ts";
 
-/** Sums of up to 136 products of values up to 1, in f32. */
+/** Sums of up to 264 products of values up to 1, in f32. */
 const TOLERANCE = { absolute: 1e-5, relative: 1e-5 };
 
 /** One shape, and the boundary it stands at. */
@@ -13,6 +13,8 @@ export interface ProductCase {
   readonly columns: number;
   readonly depth: number;
   readonly why: string;
+  /** At the boundary of 32 lanes, where 16-bit weights are read. */
+  readonly wide?: boolean;
 }
 
 /** The tests that `matmul` and `matmul_skinny` share: plain products of every weight type, and all extras at once. */
@@ -22,10 +24,11 @@ export function testProduct(
   constants: { readonly row_tile?: number } = {},
 ): void {
   const variant = Object.entries(constants).map(([name, value]) => ` ${name}=${value}`).join("");
-  for (const { rows, columns, depth, why } of cases) {
+  for (const { rows, columns, depth, why, wide } of cases) {
     for (const dtype of ["f32", "f16", "bf16"] satisfies DType[]) {
       const shapes = `[${rows}, ${depth}] x [${columns}, ${depth}] ${dtype}${variant}`;
-      gpuTest(`${kernel.name} ${shapes} matches the reference (${why})`, async (gpu) => {
+      const test = wide && dtype === "bf16" ? wideGpuTest : gpuTest;
+      test(`${kernel.name} ${shapes} matches the reference (${why})`, async (gpu) => {
         const x = noise(rows * depth, 1);
         const { values, words } = packed(noise(columns * depth, 2), dtype);
         const tensors = {

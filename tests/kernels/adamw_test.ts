@@ -2,7 +2,7 @@ import { adamw } from "../../kernels/adamw.ts";
 import { gradientNorm, gradientNormGroups } from "../../kernels/gradient_norm.ts";
 import { assertClose } from "../close.ts";
 import { adamw as reference, type AdamwOptions, type AdamwState } from "../reference/optimizer.ts";
-import { gpuTest, noise } from "./_gpu.ts";
+import { gpuTest, noise, wideGpuTest } from "./_gpu.ts";
 
 // Ten steps of at most 0.01 each, with 1 - 0.999 off by 1.3e-5 in f32, and rounding of parameters up to 1.
 const PARAMETERS = { absolute: 2e-6, relative: 1e-6 };
@@ -35,18 +35,20 @@ Deno.test("the reference of adamw agrees with torch's clip_grad_norm_ and AdamW"
 });
 
 for (
-  const { count, why, ...changed } of [
+  const { count, wide, why, ...changed } of [
     { count: 4, why: "one vector" },
     { count: 36, why: "a vector past 8 lanes" },
     { count: 1024, why: "a group" },
     { count: 1028, why: "a vector past a group" },
-    { count: 20000, why: "more groups than lanes" },
+    { count: 20000, why: "more groups than 8 lanes" },
+    { count: 40000, wide: true, why: "more groups than 32 lanes" },
     { count: 200, maxNorm: 0, why: "no clipping" },
     { count: 200, maxNorm: 1000, why: "a norm below the limit" },
     { count: 200, weightDecay: 0, why: "no weight decay" },
-  ] satisfies ({ count: number; why: string } & Partial<AdamwOptions>)[]
+  ] satisfies ({ count: number; wide?: true; why: string } & Partial<AdamwOptions>)[]
 ) {
-  gpuTest(`adamw of ${count} values follows the reference for ten steps (${why})`, async (gpu) => {
+  const test = wide ? wideGpuTest : gpuTest;
+  test(`adamw of ${count} values follows the reference for ten steps (${why})`, async (gpu) => {
     const options = { ...OPTIONS, ...changed }, groups = gradientNormGroups(count);
     const state = stateOf(noise(count, 1));
     const tensors = {

@@ -3,21 +3,29 @@ import { assertClose } from "../close.ts";
 import { centralDifferences, inner } from "../reference/central_differences.ts";
 import { loraGradient as reference } from "../reference/lora.ts";
 import { matmul } from "../reference/matmul.ts";
-import { gpuTest, noise } from "./_gpu.ts";
+import { gpuTest, noise, wideGpuTest } from "./_gpu.ts";
 
 const TOLERANCE = { absolute: 1e-5, relative: 1e-5 };
 
 for (
-  const { rows, wide, narrow, splits, why } of [
+  const { rows, wide, narrow, splits, lanes, why } of [
     { rows: 0, wide: 8, narrow: 4, splits: 1, why: "no rows" },
     { rows: 1, wide: 4, narrow: 4, splits: 1, why: "one row, one vector each way" },
     { rows: 7, wide: 32, narrow: 8, splits: 1, why: "one row short of a block" },
     { rows: 8, wide: 28, narrow: 8, splits: 2, why: "more splits than blocks" },
     { rows: 9, wide: 36, narrow: 12, splits: 2, why: "one past a block and a tile" },
-    { rows: 100, wide: 132, narrow: 16, splits: 3, why: "several tiles and splits" },
+    {
+      rows: 100,
+      wide: 132,
+      narrow: 16,
+      splits: 3,
+      lanes: 32,
+      why: "several tiles and splits, also of 32 lanes",
+    },
   ]
 ) {
-  gpuTest(`lora_gradient of ${rows} rows, ${wide} x ${narrow} in ${splits} splits (${why})`, async (gpu) => {
+  const test = lanes === 32 ? wideGpuTest : gpuTest;
+  test(`lora_gradient of ${rows} rows, ${wide} x ${narrow} in ${splits} splits (${why})`, async (gpu) => {
     const wideStride = wide + 8, narrowStride = narrow + 4, first = 3, stride = first + wide * narrow + 5;
     const w = noise(rows * wideStride, 1),
       n = noise(rows * narrowStride, 2),

@@ -14,6 +14,14 @@ for (
     { rows: 15, columns: 7, depth: 56, why: "one row and one pack short of a tile" },
     { rows: 16, columns: 8, depth: 64, why: "exactly a tile" },
     { rows: 17, columns: 9, depth: 72, why: "one row and one pack past a tile" },
+    {
+      rows: 63,
+      columns: 15,
+      depth: 56,
+      why: "one row short of a workgroup tile, one column short of a slab",
+    },
+    { rows: 64, columns: 16, depth: 64, why: "exactly a workgroup tile and a slab" },
+    { rows: 65, columns: 17, depth: 72, why: "one past a workgroup tile and a slab" },
     { rows: 130, columns: 129, depth: 136, why: "several tiles" },
   ]
 ) {

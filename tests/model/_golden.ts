@@ -1,7 +1,7 @@
 import { Checkpoint } from "../../model/checkpoint.ts";
 import { Llama } from "../../model/llama.ts";
 import { allTensors, loadWeights } from "../../model/weights.ts";
-import type { OptimizerOptions, TrainingExample } from "../../core/types.ts";
+import type { OptimizerOptions, TrainingExample, TransformerDescription } from "../../core/types.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { llama } from "../../plugins/models/llama.ts";
 
@@ -46,6 +46,22 @@ export async function readGolden(name: string): Promise<Golden> {
   return JSON.parse(await Deno.readTextFile(goldenPath(name, "expected.json")));
 }
 
+/** The shape of a recorded model. */
+export async function readDescription(name: string): Promise<TransformerDescription> {
+  return llama.describe(JSON.parse(await Deno.readTextFile(goldenPath(name, "model", "config.json"))));
+}
+
+/** The same GPU, but for the most bytes it says it can bind. */
+export function withLimit(gpu: Gpu, maxBindingBytes: number): Gpu {
+  return new Proxy(gpu, {
+    get(target, key) {
+      if (key === "adapter") return { ...target.adapter, maxBindingBytes };
+      const value = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
 /** Runs with a recorded model on the GPU, and frees it. */
 export async function withGolden(
   gpu: Gpu,
@@ -53,7 +69,7 @@ export async function withGolden(
   work: (model: Llama) => Promise<void>,
 ): Promise<void> {
   const folder = goldenPath(name, "model");
-  const description = llama.describe(JSON.parse(await Deno.readTextFile(`${folder}/config.json`)));
+  const description = await readDescription(name);
   using checkpoint = await Checkpoint.open(folder);
   const weights = await loadWeights(gpu, checkpoint, description);
   const model = new Llama(gpu, description, weights);

@@ -1,11 +1,16 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { UserError } from "../../core/errors.ts";
+import { createRng } from "../../core/rng.ts";
 import type { TrainingExample } from "../../core/types.ts";
+import type { Gpu } from "../../kernels/gpu.ts";
 import { LoraAdapter } from "../../model/adapter.ts";
+import type { Llama } from "../../model/llama.ts";
 import { loadAdapter } from "../../model/peft.ts";
-import { SafetensorsFile } from "../../model/safetensors.ts";
+import { SafetensorsFile, writeSafetensors } from "../../model/safetensors.ts";
 import { LoraTrainer } from "../../model/trainer.ts";
 import { assertClose } from "../close.ts";
 import { gpuTest } from "../kernels/_gpu.ts";
+import { withFolder } from "./_files.ts";
 import { type Divergence, GOLDEN_CASES, goldenPath, readGolden, withGolden } from "./_golden.ts";
 
 /** Of the largest gradient of a tensor: small entries are sums that nearly cancel. */
@@ -76,19 +81,15 @@ for (const name of GOLDEN_CASES) {
   });
 }
 
-gpuTest("a fresh adapter changes no logits, has PEFT's bounds, and its dropout averages out", async (gpu) => {
+gpuTest("a fresh adapter is no divergence from the frozen model", async (gpu) => {
   const name = "mha-f32";
   const { training: { jsd: { examples, optimizer } } } = await readGolden(name);
   await withGolden(gpu, name, async (model) => {
     const options = { rank: 8, alpha: 32, dropout: 0.1, targetModules: ["q_proj", "v_proj"] };
     const adapter = new LoraAdapter(gpu, model.description, options);
-    adapter.initialise({ ...constantRng(), split: () => constantRng() });
+    adapter.initialise(createRng(1));
     const trainer = new LoraTrainer(model, adapter, optimizer, 1);
-    assertEquals((await trainer.evaluate(examples)).divergence < 1e-6, true);
-    const values = await gpu.readF32(adapter.values);
-    const [site] = adapter.sites;
-    assertEquals(values[site.aFirst], Math.fround((2 * 0.75 - 1) / Math.sqrt(site.inputs)));
-    assertEquals(values.slice(site.bFirst, site.bFirst + 8), new Float32Array(8));
+    assert((await trainer.evaluate(examples)).divergence < 1e-6);
     trainer.free();
     adapter.free();
   });
@@ -119,8 +120,7 @@ gpuTest("training twice with one seed gives byte-equal adapters, with another se
 gpuTest("a trainer that takes up saved state goes on exactly as one that never stopped", async (gpu) => {
   const name = "mha-f32";
   const { training: { jsd: { examples, optimizer } } } = await readGolden(name);
-  const folder = await Deno.makeTempDir();
-  await withGolden(gpu, name, async (model) => {
+  await withGoldenAndFolder(gpu, name, async (model, folder) => {
     const adapter = await loadAdapter(gpu, model.description, goldenPath(name, "adapter"));
     const straight = new LoraTrainer(model, adapter, optimizer, 1);
     for (let step = 0; step < 2; step++) await straight.train([examples], 1e-3);
@@ -137,8 +137,94 @@ gpuTest("a trainer that takes up saved state goes on exactly as one that never s
     assertEquals(await gpu.readF32(adapter.values), expected);
     [straight, resumed, adapter].forEach((item) => item.free());
   });
-  await Deno.remove(folder, { recursive: true });
 });
+
+gpuTest(
+  "LoraTrainer.train() takes the same step over micro-batches as over all examples at once",
+  async (gpu) => {
+    const name = "gqa4-f16";
+    const { training: { jsd: { examples, optimizer } } } = await readGolden(name);
+    await withGolden(gpu, name, async (model) => {
+      const step = async (microBatches: readonly (readonly TrainingExample[])[]) => {
+        const adapter = await loadAdapter(gpu, model.description, goldenPath(name, "adapter"));
+        const trainer = new LoraTrainer(model, adapter, optimizer, 1);
+        const { choice, divergence, gradientNorm } = await trainer.train(microBatches, 1e-3);
+        const gradient = await trainer.gradient();
+        [trainer, adapter].forEach((item) => item.free());
+        return { losses: [choice, divergence, gradientNorm], gradient };
+      };
+      const whole = await step([examples]), parts = await step(examples.map((example) => [example]));
+      const largest = whole.gradient.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      assertClose(parts.losses, whole.losses, { absolute: 1e-6, relative: 1e-5 });
+      assertClose(parts.gradient, whole.gradient, { absolute: 1e-5 * largest, relative: 1e-4 });
+    });
+  },
+);
+
+gpuTest(
+  "LoraTrainer.evaluate() gives the losses of the next step, without dropout, and changes nothing",
+  async (gpu) => {
+    const name = "mha-f32";
+    const { training: { jsd: { examples, optimizer } } } = await readGolden(name);
+    await withGolden(gpu, name, async (model) => {
+      const loaded = await loadAdapter(gpu, model.description, goldenPath(name, "adapter"));
+      const adapter = new LoraAdapter(gpu, model.description, { ...loaded.options, dropout: 0.5 });
+      const values = await gpu.readF32(loaded.values);
+      gpu.write(adapter.values, values);
+      const plain = new LoraTrainer(model, loaded, optimizer, 1);
+      const dropping = new LoraTrainer(model, adapter, optimizer, 1);
+      const evaluated = await dropping.evaluate(examples);
+      assertEquals(evaluated, { ...(await plain.train([examples], 0)), gradientNorm: 0 });
+      assertEquals([dropping.step, await gpu.readF32(adapter.values)], [0, values]);
+      assert(Math.abs((await dropping.train([examples], 0)).choice - evaluated.choice) > 1e-3);
+      [plain, dropping, loaded, adapter].forEach((item) => item.free());
+    });
+  },
+);
+
+for (
+  const [title, damage, file] of [
+    ["of another adapter", (path: string) => writeState(path, 7), "optimizer.safetensors"],
+    ["without moments", (path: string) => writeSafetensors(path, []), "optimizer.safetensors"],
+    ["without a step", (path: string) => Deno.writeTextFile(path, "{}"), "optimizer.json"],
+    [
+      "whose step is no whole number",
+      (path: string) => Deno.writeTextFile(path, '{"step":0.5}'),
+      "optimizer.json",
+    ],
+    ["that is no object", (path: string) => Deno.writeTextFile(path, "null"), "optimizer.json"],
+    ["that is missing", (path: string) => Deno.remove(path), "optimizer.json"],
+  ] as const
+) {
+  gpuTest(`LoraTrainer.load() refuses state ${title}, naming the file`, async (gpu) => {
+    const name = "mha-f32";
+    const { training: { jsd: { optimizer } } } = await readGolden(name);
+    await withGoldenAndFolder(gpu, name, async (model, folder) => {
+      const adapter = await loadAdapter(gpu, model.description, goldenPath(name, "adapter"));
+      const trainer = new LoraTrainer(model, adapter, optimizer, 1);
+      await trainer.save(folder);
+      await damage(`${folder}/${file}`);
+      const error = await assertRejects(() => trainer.load(folder), UserError);
+      assertEquals([error.kind, error.where], ["data", `${folder}/${file}`]);
+      [trainer, adapter].forEach((item) => item.free());
+    });
+  });
+}
+
+/** Optimizer state of an adapter with so many values. */
+function writeState(path: string, count: number): Promise<void> {
+  const values = new Float32Array(count);
+  return writeSafetensors(path, ["exp_avg", "exp_avg_sq"].map((name) => ({ name, shape: [count], values })));
+}
+
+/** Runs with a recorded model and a temporary folder. */
+function withGoldenAndFolder(
+  gpu: Gpu,
+  name: string,
+  work: (model: Llama, folder: string) => Promise<void>,
+): Promise<void> {
+  return withFolder((folder) => withGolden(gpu, name, (model) => work(model, folder)));
+}
 
 /** The parts of a flat vector, by PEFT's names, without the padding of the rank. */
 function byName(adapter: LoraAdapter, values: Float32Array): [string, number[]][] {
@@ -163,15 +249,4 @@ function inTwo({ id, prefix, branches, losses }: TrainingExample): TrainingExamp
     branches: [branches[loss.branch]],
     losses: [{ ...loss, branch: 0 }],
   }));
-}
-
-function constantRng() {
-  return {
-    random: () => 0.75,
-    integer: () => 0,
-    permutation: () => [],
-    split: () => {
-      throw new Error("not split");
-    },
-  };
 }

@@ -1,0 +1,136 @@
+import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { type Estimate, estimate, type Undefined } from "../../core/bootstrap.ts";
+import { UserError } from "../../core/errors.ts";
+import { createRng } from "../../core/rng.ts";
+import type { Metric, Scored } from "../../core/types.ts";
+
+function metric(name: string, compute: (pairs: readonly Scored[]) => number): Metric {
+  return { kind: "metric", name, version: 1, description: name, better: "higher", defaults: {}, compute };
+}
+
+const share = metric("share", (pairs) => pairs.reduce((sum, { label }) => sum + label, 0) / pairs.length);
+
+/** Pairs of which the first `correct` are correct. */
+const pairs = (count: number, correct: number): Scored[] =>
+  Array.from({ length: count }, (_, index) => ({ label: index < correct ? 1 : 0, pCorrect: 0.5 }));
+
+function valueOf(result: Estimate | Undefined | undefined): Estimate {
+  assert(result !== undefined && "value" in result);
+  return result;
+}
+
+Deno.test("estimate() gives a metric's value on all rows", () => {
+  assertEquals(valueOf(estimate(pairs(10, 3), [share], createRng(1)).get("share")).value, 0.3);
+});
+
+Deno.test("estimate() gives an interval as wide as the normal approximation has it", () => {
+  const { low, high } = valueOf(estimate(pairs(400, 100), [share], createRng(1), 4000).get("share"));
+  const half = 1.96 * Math.sqrt(0.25 * 0.75 / 400);
+  // With 4000 resamples the ends have a standard deviation of 0.02 half widths, and shares are 0.06 of one apart.
+  assertAlmostEquals(low!, 0.25 - half, 0.1 * half);
+  assertAlmostEquals(high!, 0.25 + half, 0.1 * half);
+});
+
+Deno.test("estimate() covers the true value in about 95 of 100 samples", () => {
+  const rng = createRng(2);
+  let covered = 0;
+  for (let sample = 0; sample < 200; sample++) {
+    const drawn = Array.from({ length: 100 }, (): Scored => ({
+      label: rng.random() < 0.4 ? 1 : 0,
+      pCorrect: 0.5,
+    }));
+    const { low, high } = valueOf(estimate(drawn, [share], rng, 200).get("share"));
+    if (low! <= 0.4 && 0.4 <= high!) covered++;
+  }
+  // 190 expected; five standard deviations of a binomial, as intervals over a few values are a little narrow.
+  assert(covered >= 175 && covered <= 200, `${covered} of 200 intervals hold the true value`);
+});
+
+Deno.test("estimate() gives the same for the same seed, and another interval for another", () => {
+  const mean = metric("mean", (rows) => rows.reduce((sum, { pCorrect }) => sum + pCorrect, 0) / rows.length);
+  const rows = Array.from({ length: 50 }, (_, index): Scored => ({ label: 0, pCorrect: index ** 2 / 2500 }));
+  const interval = (seed: number) => valueOf(estimate(rows, [mean], createRng(seed)).get("mean"));
+  assertEquals(interval(1), interval(1));
+  assertNotEquals(interval(1), interval(2));
+});
+
+Deno.test("estimate() computes all metrics on the same resamples", () => {
+  const seen: Scored[][] = [[], []];
+  const spies = seen.map((list, index) =>
+    metric(`spy ${index}`, (pairs) => {
+      list.push(...pairs);
+      return 0;
+    })
+  );
+  const rows = Array.from({ length: 5 }, (_, index): Scored => ({ label: 0, pCorrect: index / 5 }));
+  estimate(rows, spies, createRng(1), 20);
+  assertEquals(seen[0].length, 21 * 5);
+  assertEquals(seen[0], seen[1]);
+});
+
+Deno.test("estimate() keeps the metrics' order", () => {
+  const names = ["z", "a", "m"];
+  const metrics = names.map((name) => ({ ...share, name }));
+  assertEquals([...estimate(pairs(4, 2), metrics, createRng(1), 10).keys()], names);
+});
+
+Deno.test("estimate() passes on why a metric is undefined, and computes the others", () => {
+  const broken = metric("broken", () => {
+    throw new RangeError("all answers are correct");
+  });
+  const results = estimate(pairs(4, 4), [broken, share], createRng(1), 10);
+  assertEquals(results.get("broken"), { undefined: "all answers are correct" });
+  assertEquals(valueOf(results.get("share")), { value: 1, low: 1, high: 1 });
+});
+
+/** A metric that is defined on the rows themselves, but not on the first resamples. */
+function undefinedOnFirst(resamples: number): Metric {
+  let calls = 0;
+  return metric("sometimes", () => {
+    const resample = calls++;
+    if (resample > 0 && resample <= resamples) throw new RangeError("undefined here");
+    return 1;
+  });
+}
+
+Deno.test("estimate() gives an interval where 5 of 100 resamples are undefined", () => {
+  const results = estimate(pairs(4, 2), [undefinedOnFirst(5)], createRng(1), 100);
+  assertEquals(results.get("sometimes"), { value: 1, low: 1, high: 1 });
+});
+
+Deno.test("estimate() gives no interval where 6 of 100 resamples are undefined", () => {
+  const results = estimate(pairs(4, 2), [undefinedOnFirst(6)], createRng(1), 100);
+  assertEquals(results.get("sometimes"), { value: 1, low: null, high: null });
+});
+
+Deno.test("estimate() gives no interval without resamples", () => {
+  assertEquals(estimate(pairs(4, 2), [share], createRng(1), 0).get("share"), {
+    value: 0.5,
+    low: null,
+    high: null,
+  });
+});
+
+Deno.test("estimate() leaves the rows as they were", () => {
+  const rows = pairs(6, 2);
+  estimate(rows, [share], createRng(1), 10);
+  assertEquals(rows, pairs(6, 2));
+});
+
+for (const value of [NaN, Infinity]) {
+  Deno.test(`estimate() refuses a metric that gives ${value}, naming it`, () => {
+    const broken = metric("acme/broken", () => value);
+    const { kind, what } = assertThrows(() => estimate(pairs(4, 2), [broken], createRng(1)), UserError);
+    assertEquals([kind, what], ["plugin", `Metric "acme/broken" gave ${value}`]);
+  });
+}
+
+Deno.test("estimate() computes a metric with its default options", () => {
+  const withOptions: Metric<{ readonly add: number }> = {
+    ...share,
+    defaults: { add: 3 },
+    compute: (_, { add }) => add,
+  };
+  const results = estimate(pairs(2, 1), [withOptions as Metric], createRng(1), 10);
+  assertEquals(valueOf(results.get("share")).value, 3);
+});

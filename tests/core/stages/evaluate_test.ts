@@ -1,0 +1,156 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { UserError } from "../../../core/errors.ts";
+import type { Labeled } from "../../../core/records.ts";
+import { createRng } from "../../../core/rng.ts";
+import { predictConfidence, summarise } from "../../../core/stages/evaluate.ts";
+import { probabilityCorrect } from "../../../core/temperature.ts";
+import { FakeModel } from "../../../core/testing/fake_model.ts";
+import type { Method, Metric } from "../../../core/types.ts";
+import { all } from "../../plugins/_folders.ts";
+import { frozen, labeled, prediction } from "../_samples.ts";
+
+const ROWS = frozen([labeled("a", 1), labeled("b", 0), labeled("c", null)]);
+
+/** A method that gives these logits, whatever it is asked. */
+function method(logits: Iterable<readonly [number, number]>): Method {
+  return {
+    kind: "method",
+    name: "acme/given",
+    version: 1,
+    description: "Gives the logits it was made with",
+    defaults: {},
+    train: () => Promise.reject(new Error("not asked to train")),
+    async *predict() {
+      for (const pair of logits) yield await Promise.resolve(pair);
+    },
+  };
+}
+
+const CONTEXT = { options: {}, rng: createRng(1), batchSize: 2, progress: { update() {} } };
+
+const predict = (
+  logits: Iterable<readonly [number, number]>,
+  temperature?: number,
+  rows: readonly Labeled[] = ROWS,
+) => all(predictConfidence(new FakeModel(), rows, method(logits), CONTEXT, temperature));
+
+Deno.test("predictConfidence() adds logits and P(correct) to each row, undecided ones included", async () => {
+  const logits = [[0, 1], [2, -1], [0, 0]] as const;
+  assertEquals(
+    await predict(logits),
+    ROWS.map((row, index) => ({
+      ...row,
+      logits: [...logits[index]],
+      pCorrect: probabilityCorrect(logits[index]),
+    })),
+  );
+});
+
+Deno.test("predictConfidence() divides by the temperature for P(correct), and keeps the logits", async () => {
+  const [{ logits, pCorrect }] = await predict([[0, 3], [0, 0], [0, 0]], 2);
+  assertEquals([logits, pCorrect], [[0, 3], probabilityCorrect([0, 1.5])]);
+});
+
+Deno.test("predictConfidence() hands model, rows, options and checkpoint on", async () => {
+  const model = new FakeModel(), seen: unknown[] = [];
+  const spy: Method<{ readonly x: number }> = {
+    ...method([]),
+    defaults: { x: 0 },
+    train: () => Promise.resolve(""),
+    async *predict(...args) {
+      seen.push(...args);
+      yield* await Promise.resolve([[0, 0]] as const);
+    },
+  };
+  const context = { ...CONTEXT, options: { x: 3 }, checkpoint: "runs/checkpoint-5" };
+  await all(predictConfidence(model, ROWS.slice(0, 1), spy, context));
+  assert(seen[0] === model);
+  assertEquals(seen.slice(1), [ROWS.slice(0, 1), context]);
+});
+
+for (const bad of [NaN, Infinity, -Infinity]) {
+  Deno.test(`predictConfidence() refuses a logit of ${bad}, naming row and method`, async () => {
+    for (const logits of [[bad, 0], [0, bad]] as const) {
+      const error = await assertRejects(() => predict([[0, 1], logits, [0, 0]]), UserError);
+      assertEquals([error.kind, error.where], ["data", "row b, method acme/given"]);
+      assertEquals(error.what, `The logits of a row are ${logits[0]} and ${logits[1]}`);
+    }
+  });
+}
+
+Deno.test("predictConfidence() refuses a method that gives too few scores", async () => {
+  const error = await assertRejects(() => predict([[0, 1], [0, 0]]), UserError);
+  assertEquals([error.kind, error.what], ["plugin", 'Method "acme/given" gave 2 scores for 3 rows']);
+});
+
+Deno.test("predictConfidence() refuses a method that gives too many scores, even endlessly many", async () => {
+  const endless = function* () {
+    while (true) yield [0, 0] as const;
+  };
+  const error = await assertRejects(() => predict(endless()), UserError);
+  assertEquals([error.kind, error.what], [
+    "plugin",
+    'Method "acme/given" gave more than 3 scores for 3 rows',
+  ]);
+});
+
+Deno.test("predictConfidence() of no rows gives none", async () => {
+  assertEquals(await predict([], 1, []), []);
+});
+
+const accuracy: Metric = {
+  kind: "metric",
+  name: "accuracy",
+  version: 1,
+  description: "Share of correct answers",
+  better: "higher",
+  defaults: {},
+  compute: (pairs) => pairs.reduce((sum, { label }) => sum + label, 0) / pairs.length,
+};
+
+Deno.test("summarise() leaves undecided answers out of every metric, and counts them", () => {
+  const predictions = [
+    prediction("a", 1, 0.9),
+    prediction("b", 0, 0.3),
+    prediction("c", null, 0.99),
+    prediction("d", 0, 0.2),
+    prediction("e", 0, 0.1),
+  ];
+  const { n, undecided, metrics } = summarise(predictions, [accuracy], createRng(1));
+  assertEquals([n, undecided, (metrics.accuracy as { value: number }).value], [4, 1, 0.25]);
+});
+
+Deno.test("summarise() shows a metric only labels and confidences", () => {
+  const seen: unknown[] = [];
+  const spy: Metric = {
+    ...accuracy,
+    compute(pairs) {
+      if (seen.length === 0) seen.push(...structuredClone(pairs));
+      return 0;
+    },
+  };
+  summarise([prediction("a", 1, 0.75)], [spy], createRng(1));
+  assertEquals(seen, [{ label: 1, pCorrect: 0.75 }]);
+});
+
+Deno.test("summarise() passes on why a metric is undefined", () => {
+  const undefinedMetric: Metric = {
+    ...accuracy,
+    compute() {
+      throw new RangeError("all 1 answers are correct");
+    },
+  };
+  const { metrics } = summarise([prediction("a", 1, 0.75)], [undefinedMetric], createRng(1));
+  assertEquals(metrics, { accuracy: { undefined: "all 1 answers are correct" } });
+});
+
+for (
+  const [what, predictions] of [["no answer", []], ["undecided answers only", [
+    prediction("a", null, 0.5),
+  ]]] as const
+) {
+  Deno.test(`summarise() refuses ${what} instead of giving 0`, () => {
+    const error = assertThrows(() => summarise(predictions, [accuracy], createRng(1)), UserError);
+    assertEquals([error.kind, error.what], ["data", `None of ${predictions.length} answers has a label`]);
+  });
+}

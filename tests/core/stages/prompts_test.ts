@@ -1,0 +1,158 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { UserError } from "../../../core/errors.ts";
+import type { Question, Split, StoredRow } from "../../../core/records.ts";
+import { createRng } from "../../../core/rng.ts";
+import { loadPrompts, type PromptRun } from "../../../core/stages/prompts.ts";
+import type { Dataset, PromptStyle } from "../../../core/types.ts";
+import { frozen, generation, question } from "../_samples.ts";
+
+/** A style whose prompt is the names of the worked examples. */
+const style: PromptStyle = {
+  kind: "prompt-style",
+  name: "names",
+  version: 1,
+  description: "Names of the worked examples and of the question",
+  defaults: {},
+  maxNewTokens: 1,
+  render: ({ id, split }, shots) => ({
+    id,
+    split,
+    prompt: shots.map(({ id }) => id).join(","),
+    context: id,
+    targetPrompt: ":",
+    target: "t",
+  }),
+  cleanUp: (output) => output,
+};
+
+function dataset(rows: readonly (Question | StoredRow)[], shots?: readonly Question[]): Dataset {
+  return {
+    kind: "dataset",
+    name: "sample",
+    version: 1,
+    description: "Given rows",
+    defaults: {},
+    tags: ["eval"],
+    splits: ["train", "test"],
+    async *read() {
+      yield* await Promise.resolve(frozen(rows));
+    },
+    ...(shots === undefined ? {} : { shotPool: () => Promise.resolve(frozen(shots)) }),
+  };
+}
+
+const load = (data: Dataset, run: Partial<PromptRun> = {}) =>
+  loadPrompts({
+    dataset: data,
+    request: { argument: "part", options: {} },
+    split: "test",
+    style,
+    kshot: 0,
+    seed: 137,
+    ...run,
+  });
+
+const named = (prefix: string, count: number) =>
+  Array.from({ length: count }, (_, index) => question(`${prefix}${index}`));
+
+/** Names of the worked examples of each row. */
+const shotsOf = (rows: readonly StoredRow[]) =>
+  rows.map(({ prompt }) => prompt === "" ? [] : prompt.split(","));
+
+Deno.test("loadPrompts() renders the rows of the split, in the dataset's order", async () => {
+  const asked: [Split, string][] = [];
+  const data: Dataset = {
+    ...dataset([]),
+    async *read(split, { argument }) {
+      asked.push([split, argument]);
+      yield* await Promise.resolve(named("q", 3));
+    },
+  };
+  assertEquals((await load(data)).map(({ context }) => context), ["q0", "q1", "q2"]);
+  assertEquals(asked, [["test", "part"]]);
+});
+
+Deno.test("loadPrompts() gives no worked examples when none are asked for, and leaves the pool unread", async () => {
+  const data: Dataset = {
+    ...dataset(named("q", 2)),
+    shotPool: () => Promise.reject(new Error("read in vain")),
+  };
+  assertEquals(shotsOf(await load(data)), [[], []]);
+});
+
+Deno.test("loadPrompts() draws worked examples as the research code does: row i with seed + i", async () => {
+  const pool = named("s", 10);
+  const rows = await load(dataset(named("q", 4), pool), { kshot: 3 });
+  assertEquals(
+    shotsOf(rows),
+    rows.map((_, index) => createRng(137 + index).permutation(10).slice(0, 3).map((at) => `s${at}`)),
+  );
+});
+
+Deno.test("loadPrompts() draws the same for a row whatever the limit, and other examples with another seed", async () => {
+  const data = dataset(named("q", 6), named("s", 10));
+  const all = shotsOf(await load(data, { kshot: 3 }));
+  assertEquals(shotsOf(await load(data, { kshot: 3, limit: 2 })), all.slice(0, 2));
+  assert(JSON.stringify(shotsOf(await load(data, { kshot: 3, seed: 1000 }))) !== JSON.stringify(all));
+});
+
+Deno.test("loadPrompts() never shows a question among its own worked examples", async () => {
+  const rows = named("q", 30);
+  const prompts = await load(dataset(rows, rows), { kshot: 20 });
+  prompts.forEach(({ id, prompt }) => {
+    const shots = prompt.split(",");
+    assertEquals([shots.includes(id), new Set(shots).size], [false, 20]);
+  });
+});
+
+Deno.test("loadPrompts() reads the pool once", async () => {
+  let reads = 0;
+  const data: Dataset = {
+    ...dataset(named("q", 3)),
+    shotPool: () => {
+      reads++;
+      return Promise.resolve(named("s", 2));
+    },
+  };
+  await load(data, { kshot: 2 });
+  assertEquals(reads, 1);
+});
+
+Deno.test("loadPrompts() takes as many worked examples as there are, and refuses one more", async () => {
+  const data = dataset(named("q", 1), named("s", 2));
+  assertEquals(shotsOf(await load(data, { kshot: 2 }))[0].toSorted(), ["s0", "s1"]);
+  const error = await assertRejects(() => load(data, { kshot: 3 }), UserError);
+  assertEquals([error.kind, error.where, error.fix], ["usage", "--kshot", "ask for at most 2"]);
+  assertEquals(error.what, 'Dataset "sample" has 2 worked examples, 3 were asked for');
+});
+
+Deno.test("loadPrompts() refuses worked examples from a dataset that has no pool", async () => {
+  await assertRejects(
+    () => load(dataset(named("q", 1)), { kshot: 1 }),
+    UserError,
+    "has 0 worked examples, 1 were asked for",
+  );
+});
+
+Deno.test("loadPrompts() leaves rows that are prompts already as they are, worked examples or not", async () => {
+  const stored = { ...generation("a", { prompt: "Its own." }), label: 1 as const };
+  assertEquals(await load(dataset([stored]), { kshot: 5 }), [stored]);
+});
+
+for (const [limit, count] of [[1, 1], [3, 3], [4, 3], [undefined, 3]] as const) {
+  Deno.test(`loadPrompts() with limit ${limit} gives ${count} of 3 rows`, async () => {
+    assertEquals((await load(dataset(named("q", 3)), { limit })).length, count);
+  });
+}
+
+Deno.test("loadPrompts() refuses a split that the dataset lacks, with those it has", async () => {
+  const error = await assertRejects(() => load(dataset(named("q", 3)), { split: "validation" }), UserError);
+  assertEquals([error.kind, error.what], ["usage", 'Dataset "sample" has no validation split']);
+  assertEquals(error.fix, "use one of its splits: train, test");
+});
+
+Deno.test("loadPrompts() refuses a split without rows", async () => {
+  const error = await assertRejects(() => load(dataset([])), UserError);
+  assertEquals([error.kind, error.what], ["data", "The test split has no rows"]);
+  assertEquals(error.where, "dataset sample:part");
+});

@@ -1,0 +1,180 @@
+import { type Group, packSegments, type Segment } from "../../kernels/attention_schedule.ts";
+import type { Gpu } from "../../kernels/gpu.ts";
+import type { Tensor } from "../../kernels/tensor.ts";
+import {
+  attention,
+  attentionBackward,
+  attentionDelta,
+  type AttentionInput,
+  type AttentionShape,
+  visibleKeys,
+} from "../reference/attention.ts";
+import { noise } from "./_gpu.ts";
+
+/** Sequences in one buffer, and the boundary they stand at. */
+export interface PackedCase {
+  readonly groups: readonly Group[];
+  readonly kvHeads: number;
+  readonly group: number;
+  readonly headDim: number;
+  readonly rowTile: number;
+  readonly why: string;
+  /** At the boundary of 32 lanes. */
+  readonly wide?: boolean;
+  /** Largest score, roughly; 2 unless given. */
+  readonly size?: number;
+}
+
+const sequences = (...lengths: number[]): Group[] => lengths.map((prefix) => ({ prefix, branches: [] }));
+
+const SHAPE = { kvHeads: 2, group: 1, headDim: 64, rowTile: 8 };
+
+/** What the forward kernel and both backward kernels are run on. */
+export const PACKED_CASES: readonly PackedCase[] = [
+  { ...SHAPE, groups: [], why: "no rows" },
+  { ...SHAPE, groups: sequences(1), why: "a segment of one token" },
+  { ...SHAPE, groups: sequences(0, 3, 0), why: "segments of no token" },
+  { ...SHAPE, groups: sequences(7), why: "one row short of a tile" },
+  { ...SHAPE, groups: sequences(8), why: "a tile" },
+  { ...SHAPE, groups: sequences(9), why: "one row past a tile" },
+  { ...SHAPE, groups: sequences(15, 16, 17), why: "around two keys for each of 8 lanes" },
+  { ...SHAPE, group: 2, groups: sequences(3, 4, 5), why: "two heads share keys, around a tile" },
+  { ...SHAPE, group: 4, groups: sequences(1, 2, 3), why: "four heads share keys, around a tile" },
+  { ...SHAPE, group: 3, groups: sequences(7, 1), why: "a row's three heads lie in two tiles" },
+  { ...SHAPE, kvHeads: 1, group: 16, groups: sequences(3), why: "a row's sixteen heads fill two tiles" },
+  { ...SHAPE, groups: [{ prefix: 0, branches: [3, 2] }], why: "an empty prefix" },
+  { ...SHAPE, groups: [{ prefix: 5, branches: [4] }], why: "one branch" },
+  { ...SHAPE, groups: [{ prefix: 1, branches: [1, 1] }], why: "prefix and branches of one token" },
+  {
+    ...SHAPE,
+    group: 2,
+    groups: [{ prefix: 9, branches: [0, 8, 1, 17] }, ...sequences(3), { prefix: 16, branches: [7, 7] }],
+    why: "prefixes with several branches between other sequences",
+  },
+  { ...SHAPE, headDim: 4, groups: sequences(10), why: "a head of one vector" },
+  { ...SHAPE, headDim: 36, groups: sequences(10), why: "a head of a vector past 8 lanes" },
+  { ...SHAPE, headDim: 128, rowTile: 4, groups: sequences(3, 4, 5), why: "heads of 128, around a tile of 4" },
+  { ...SHAPE, headDim: 128, rowTile: 4, group: 4, groups: sequences(6), why: "four heads fill a tile of 4" },
+  {
+    ...SHAPE,
+    headDim: 128,
+    rowTile: 4,
+    groups: sequences(31, 32, 33),
+    wide: true,
+    why: "around an item for each of 32 lanes",
+  },
+  {
+    ...SHAPE,
+    headDim: 128,
+    rowTile: 4,
+    groups: sequences(63, 64, 65),
+    wide: true,
+    why: "around two keys for each of 32 lanes",
+  },
+  { ...SHAPE, size: 200, groups: sequences(20), why: "scores whose exponential overflows f32" },
+];
+
+/** A case as text, for the name of its test. */
+export function titleOf({ groups, kvHeads, group, headDim, rowTile }: PackedCase): string {
+  const lengths = groups.map(({ prefix, branches }) => [prefix, ...branches].join("+")).join(", ");
+  return `[${lengths}] rows, ${kvHeads} x ${group} heads of ${headDim}, row_tile=${rowTile}`;
+}
+
+/** Rows behind the segments, which no kernel may look at or change. */
+const SPARE_ROWS = 2;
+
+/** A case laid out as the model does it, and what the reference needs of it. */
+export interface Packed {
+  readonly segments: readonly Segment[];
+  readonly keys: readonly (readonly number[])[];
+  readonly shape: AttentionShape;
+  readonly input: AttentionInput;
+  /** Rows with and without the spare ones. */
+  readonly rows: number;
+  readonly used: number;
+  readonly heads: number;
+  readonly width: number;
+  readonly stride: number;
+  /** `[rows, stride]`: q, k and v side by side; NaN in the spare rows. */
+  readonly qkv: Float32Array<ArrayBuffer>;
+}
+
+/** Lays out a case and fills it with noise. */
+export function pack({ groups, kvHeads, group, headDim, size = 2 }: PackedCase): Packed {
+  const segments = packSegments(groups), keys = visibleKeys(segments);
+  const heads = kvHeads * group, width = heads * headDim, kvWidth = kvHeads * headDim;
+  const used = keys.length, rows = used + SPARE_ROWS;
+  const q = noise(used * width, 1), k = noise(used * kvWidth, 2), v = noise(used * kvWidth, 3);
+  const stride = width + 2 * kvWidth;
+  const qkv = sideBySide(
+    rows,
+    [[q, width], [k, kvWidth], [v, kvWidth]],
+    new Float32Array(rows * stride).fill(NaN),
+  );
+  // A product of two numbers in [-1, 1) has a deviation of 1/3, and the largest of many is about three times that.
+  const scale = size / Math.sqrt(headDim);
+  const shape = { kvHeads, group, headDim, scale };
+  return { segments, keys, shape, input: { q, k, v }, rows, used, heads, width, stride, qkv };
+}
+
+/** `into` with the columns of each part written over it from its first row on, part beside part. */
+export function sideBySide<T extends Float32Array | Float64Array>(
+  rows: number,
+  parts: readonly (readonly [ArrayLike<number>, number])[],
+  into: T,
+): T {
+  const stride = into.length / rows;
+  let first = 0;
+  for (const [values, width] of parts) {
+    for (let at = 0; at < values.length; at++) {
+      into[Math.floor(at / width) * stride + first + at % width] = values[at];
+    }
+    first += width;
+  }
+  return into;
+}
+
+/** Noise whose start `values` replace: what a kernel leaves of a buffer of noise. */
+export function overNoise(count: number, seed: number, values: ArrayLike<number>): Float64Array {
+  const after = Float64Array.from(noise(count, seed));
+  after.set(Array.from(values));
+  return after;
+}
+
+/** What a backward kernel is given besides the schedule, and the gradients it should give. */
+export interface PackedBackward {
+  readonly params: Readonly<
+    Record<"kv_heads" | "group" | "rows" | "stride" | "k_first" | "v_first" | "scale", number>
+  >;
+  readonly tensors: Readonly<Record<"qkv" | "lse" | "delta" | "dy" | "dqkv", Tensor>>;
+  readonly gradients: ReturnType<typeof attentionBackward>;
+}
+
+/** Uploads what the backward kernels read, as the reference has it, and noise for what they write. */
+export function uploadBackward(gpu: Gpu, packed: Packed): PackedBackward {
+  const { input, keys, shape, rows, heads, width, stride, qkv } = packed;
+  const dy = noise(keys.length * width, 4);
+  const { y, lse } = attention(input, keys, shape);
+  const delta = attentionDelta(y, dy, shape.headDim);
+  const spared = (values: ArrayLike<number>, columns: number) =>
+    sideBySide(rows, [[values, columns]], new Float32Array(rows * columns).fill(NaN));
+  return {
+    params: {
+      kv_heads: shape.kvHeads,
+      group: shape.group,
+      rows,
+      stride,
+      k_first: width,
+      v_first: width + shape.kvHeads * shape.headDim,
+      scale: shape.scale,
+    },
+    tensors: {
+      qkv: gpu.upload("qkv", qkv, [rows, stride]),
+      lse: gpu.upload("lse", spared(lse, heads), [rows, heads]),
+      delta: gpu.upload("delta", spared(delta, heads), [rows, heads]),
+      dy: gpu.upload("dy", spared(dy, width), [rows, width]),
+      dqkv: gpu.upload("dqkv", noise(rows * stride, 5), [rows, stride]),
+    },
+    gradients: attentionBackward(input, dy, keys, shape),
+  };
+}

@@ -1,0 +1,35 @@
+import type { LoraAdapter } from "../../model/adapter.ts";
+import { packGroups } from "../../model/batch.ts";
+import { linear } from "../../model/linear.ts";
+import type { Llama } from "../../model/llama.ts";
+
+/** Logits behind every token of a sequence, from one pass over all of it. */
+export async function allLogits(
+  model: Llama,
+  tokens: readonly number[],
+  adapter?: LoraAdapter,
+): Promise<Float32Array[]> {
+  const { gpu, weights: { head } } = model;
+  const [vocabulary] = head.shape, stride = Math.ceil(vocabulary / 4) * 4, rows = tokens.length;
+  const groups = [{ id: 0, prefix: tokens, branches: [] }];
+  const [adapted, plain] = adapter ? [groups, []] : [[], groups];
+  const batch = packGroups(
+    gpu,
+    { adapted, plain, outputs: [...tokens.keys()], backward: false },
+    model.headGroup,
+  );
+  const { hidden } = model.forward(batch, adapter && { adapter, rows });
+  const logits = gpu.tensor("logits", "f32", [rows, stride]);
+  linear(gpu, head, hidden, rows, { y: logits, stride, first: 0 });
+  const values = await gpu.readF32(logits);
+  batch.free();
+  gpu.free(hidden, logits);
+  return tokens.map((_, row) => values.slice(row * stride, row * stride + vocabulary));
+}
+
+/** Log-probability of a token in nats. */
+export function logProbability(logits: Float32Array, token: number): number {
+  const largest = logits.reduce((most, value) => Math.max(most, value), -Infinity);
+  const sum = logits.reduce((total, value) => total + Math.exp(value - largest), 0);
+  return logits[token] - largest - Math.log(sum);
+}

@@ -1,0 +1,153 @@
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { UserError } from "../../core/errors.ts";
+import type { Gpu } from "../../kernels/gpu.ts";
+import { Checkpoint, tensorShapes } from "../../model/checkpoint.ts";
+import { SafetensorsFile } from "../../model/safetensors.ts";
+import { allTensors, loadWeights, type Weights } from "../../model/weights.ts";
+import { gpuTest } from "../kernels/_gpu.ts";
+import { editTensors, type RawTensor, withFolder } from "./_files.ts";
+import { GOLDEN_CASES, goldenPath, readDescription, withLimit } from "./_golden.ts";
+
+/** Loads a recorded model after its tensors were changed, and frees it. */
+async function load(
+  gpu: Gpu,
+  name: string,
+  edit: (tensors: Map<string, RawTensor>) => void,
+  work: (weights: Weights, path: string) => Promise<void> | void = () => {},
+): Promise<void> {
+  await withFolder(async (folder) => {
+    const path = `${folder}/model.safetensors`;
+    await Deno.copyFile(goldenPath(name, "model", "model.safetensors"), path);
+    await editTensors(path, edit);
+    using checkpoint = await Checkpoint.open(folder);
+    const weights = await loadWeights(gpu, checkpoint, await readDescription(name));
+    try {
+      await work(weights, path);
+    } finally {
+      gpu.free(...allTensors(weights));
+    }
+  });
+}
+
+for (const name of GOLDEN_CASES) {
+  gpuTest(
+    `loadWeights() of ${name} puts matrices on the GPU as they lie in the file, norms as f32`,
+    async (gpu) => {
+      await load(gpu, name, () => {}, async ({ layers, finalNorm, embedding }, path) => {
+        using file = await SafetensorsFile.open(path);
+        const entry = (tensor: string) => file.tensors.get(tensor)!;
+        for (
+          const [tensor, stored] of [
+            [embedding, "model.embed_tokens.weight"],
+            [layers.at(-1)!.k, `model.layers.${layers.length - 1}.self_attn.k_proj.weight`],
+            [layers[0].down, "model.layers.0.mlp.down_proj.weight"],
+          ] as const
+        ) {
+          const [values] = await gpu.read(tensor);
+          assertEquals(new Uint8Array(values.buffer), await file.bytes(entry(stored)));
+          assertEquals(tensor.shape, entry(stored).shape);
+        }
+        assertEquals(await gpu.readF32(finalNorm), await file.values(entry("model.norm.weight")));
+        const stored = "model.layers.0.post_attention_layernorm.weight";
+        assertEquals(await gpu.readF32(layers[0].postNorm), await file.values(entry(stored)));
+      });
+    },
+  );
+}
+
+gpuTest(
+  "loadWeights() uses the embedding for the output where they are tied, and loads it once",
+  async (gpu) => {
+    await load(gpu, "gqa2-bf16", () => {}, (weights) => {
+      assertEquals(weights.head, weights.embedding);
+      assertEquals(allTensors(weights).length, 2 + 9 * weights.layers.length);
+    });
+    await load(gpu, "mha-f32", () => {}, (weights) => {
+      assertEquals(weights.head.label, "lm_head.weight");
+      assertEquals(allTensors(weights).length, 3 + 9 * weights.layers.length);
+    });
+  },
+);
+
+gpuTest("loadWeights() reports every byte once", async (gpu) => {
+  const name = "mha-f32";
+  using checkpoint = await Checkpoint.open(goldenPath(name, "model"));
+  const model = await readDescription(name);
+  const total = [...tensorShapes(model).keys()].reduce(
+    (sum, key) => sum + checkpoint.find(key).entry.bytes,
+    0,
+  );
+  const updates: [number, number][] = [];
+  const progress = { update: (done: number, of: number) => void updates.push([done, of]) };
+  gpu.free(...allTensors(await loadWeights(gpu, checkpoint, model, progress)));
+  assertEquals(updates.at(-1), [total, total]);
+  assertEquals(updates.map(([done]) => done), updates.map(([done]) => done).toSorted((a, b) => a - b));
+});
+
+for (const tensor of ["model.norm.weight", "model.layers.1.mlp.up_proj.weight"]) {
+  gpuTest(
+    `loadWeights() refuses ${tensor} of a type it cannot decode, naming tensor, type and file`,
+    async (gpu) => {
+      const edit = (tensors: Map<string, RawTensor>) => {
+        const { shape } = tensors.get(tensor)!;
+        const count = shape.reduce((product, extent) => product * extent, 1);
+        tensors.set(tensor, { dtype: "I8", shape, bytes: new Uint8Array(count) });
+      };
+      const error = await assertRejects(() => load(gpu, "mha-f32", edit), UserError);
+      assertEquals([error.kind, error.what], ["data", `Tensor "${tensor}" is of type I8`]);
+      assertStringIncludes(error.where, "model.safetensors");
+    },
+  );
+}
+
+gpuTest("loadWeights() takes a checkpoint whose tensors are of different types", async (gpu) => {
+  const name = "model.layers.0.self_attn.q_proj.weight";
+  const edit = (tensors: Map<string, RawTensor>) => {
+    const { bytes, shape } = tensors.get(name)!;
+    const half = new Uint8Array(new Float16Array(new Float32Array(bytes.buffer)).buffer);
+    tensors.set(name, { dtype: "F16", shape, bytes: half });
+  };
+  await load(gpu, "mha-f32", edit, ({ layers: [{ q, k }] }) => {
+    assertEquals([q.dtype, k.dtype], ["f16", "f32"]);
+  });
+});
+
+gpuTest(
+  "loadWeights() refuses a tensor one byte too large for the adapter before it loads any",
+  async (gpu) => {
+    const name = "mha-f32";
+    const model = await readDescription(name);
+    // The largest tensors: the embedding and the output layer, [101, 32] f32.
+    const bytes = 101 * 32 * 4;
+    using checkpoint = await Checkpoint.open(goldenPath(name, "model"));
+    gpu.free(...allTensors(await loadWeights(withLimit(gpu, bytes), checkpoint, model)));
+
+    const progress = {
+      update: () => {
+        throw new Error("something was loaded");
+      },
+    };
+    const error = await assertRejects(
+      () => loadWeights(withLimit(gpu, bytes - 1), checkpoint, model, progress),
+      UserError,
+    );
+    assertEquals(error.kind, "adapter");
+    assertEquals(
+      error.what,
+      `Tensor "model.embed_tokens.weight" takes ${bytes} bytes, but this adapter binds at most ${bytes - 1}`,
+    );
+    assertStringIncludes(error.fix, `at least ${bytes}`);
+  },
+);
+
+gpuTest("loadWeights() frees what it loaded when a file ends too early", async (gpu) => {
+  await withFolder(async (folder) => {
+    const path = `${folder}/model.safetensors`;
+    await Deno.copyFile(goldenPath("mha-f32", "model", "model.safetensors"), path);
+    using checkpoint = await Checkpoint.open(folder);
+    await Deno.truncate(path, (await Deno.stat(path)).size - 1);
+    const model = await readDescription("mha-f32");
+    const error = await assertRejects(() => loadWeights(gpu, checkpoint, model), UserError, "bytes early");
+    assertEquals([error.kind, error.where], ["data", path]);
+  });
+});

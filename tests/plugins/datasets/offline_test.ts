@@ -1,0 +1,167 @@
+import { assertEquals, assertNotEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  type DatasetRequest,
+  type Label,
+  offline,
+  type Split,
+  type StoredRow,
+  UserError,
+  writeRows,
+} from "@credence/credence";
+import { testDataset } from "@credence/credence/testing";
+import { all, withFolder, writeFiles } from "../_folders.ts";
+
+const request = (argument: string, more: Partial<DatasetRequest> = {}): DatasetRequest => ({
+  argument,
+  options: {},
+  ...more,
+});
+
+const read = (split: Split, asked: DatasetRequest) =>
+  all(offline.read!(split, asked)) as Promise<StoredRow[]>;
+
+/** A row as the stages write it. */
+const row = (name: string, label?: Label): StoredRow & { output: string } => ({
+  id: name,
+  split: "test",
+  prompt: "",
+  context: `Question: ${name}?`,
+  targetPrompt: "\nAnswer:",
+  target: name,
+  output: `${name}, I think`,
+  ...(label === undefined ? {} : { label }),
+});
+
+const HEADER = "context,target,target_prompt,prompt,output,query_label\n";
+
+Deno.test("offline reads the labels that a stage wrote: right, wrong and undecided", () =>
+  withFolder(async (folder) => {
+    await writeRows(`${folder}/train/0.csv`, [row("a", 1), row("b", 0), row("c", null)]);
+    const rows = await read("train", request(folder));
+    assertEquals(rows.map(({ label }) => label), [1, 0, null]);
+    assertEquals(rows.map(({ output }) => output), ["a, I think", "b, I think", "c, I think"]);
+    assertEquals(rows.map(({ split }) => split), ["train", "train", "train"]);
+  }));
+
+Deno.test("offline gives answers that nobody has labelled without a label", () =>
+  withFolder(async (folder) => {
+    await writeRows(`${folder}/test/rows_0.csv`, [row("a")]);
+    const [answer] = await read("test", request(folder));
+    assertEquals(answer.output, "a, I think");
+    assertEquals("label" in answer, false);
+  }));
+
+Deno.test("offline reads the research code's files, which need neither prompt nor output", () =>
+  withFolder(async (folder) => {
+    await writeFiles(folder, {
+      "test/rows_0.csv": 'context,target,target_prompt\n"Question: a?",A,"\nAnswer:"\n',
+    });
+    const [{ prompt, context, targetPrompt, target, output }] = await read("test", request(folder));
+    assertEquals([prompt, context, targetPrompt, target], ["", "Question: a?", "\nAnswer:", "A"]);
+    assertEquals(output, undefined);
+  }));
+
+Deno.test("offline finds the research code's <data-dir>/offline/<name>-<style>", () =>
+  withFolder(async (folder) => {
+    await writeRows(`${folder}/offline/answers-oe/test/0.csv`, [row("a", 1)]);
+    const asked = request("answers", { dataDir: folder, promptStyle: "oe" });
+    assertEquals((await read("test", asked)).length, 1);
+    await assertRejects(
+      () => read("test", { ...asked, promptStyle: "choice" }),
+      UserError,
+      `no ${folder}/offline/answers-choice`,
+    );
+  }));
+
+Deno.test("offline joins the files of a split in the order of their names, and reads nothing but CSV", () =>
+  withFolder(async (folder) => {
+    await writeRows(`${folder}/test/rows_1.csv`, [row("second")]);
+    await writeRows(`${folder}/test/rows_0.csv`, [row("first")]);
+    await writeFiles(folder, { "test/embedding.npy": "not text", "test/old.csv/inside.csv": "no rows" });
+    const rows = await read("test", request(folder));
+    assertEquals(rows.map(({ target }) => target), ["first", "second"]);
+  }));
+
+Deno.test("offline keeps ids apart when a row stands in two files, or twice in one", () =>
+  withFolder(async (folder) => {
+    await writeRows(`${folder}/test/rows_0.csv`, [row("a"), row("a"), row("b")]);
+    await writeRows(`${folder}/test/rows_1.csv`, [row("a"), row("a"), row("b")]);
+    const rows = await read("test", request(folder));
+    assertEquals(new Set(rows.map(({ id }) => id)).size, 6);
+  }));
+
+Deno.test("offline gives a row the same id whichever rows stand beside it", () =>
+  withFolder(async (folder) => {
+    await writeRows(`${folder}/one/test/0.csv`, [row("a"), row("b")]);
+    await writeRows(`${folder}/two/test/0.csv`, [row("b")]);
+    const [, b] = await read("test", request(`${folder}/one`));
+    assertEquals((await read("test", request(`${folder}/two`)))[0].id, b.id);
+  }));
+
+Deno.test("offline yields nothing for a file with a header only", () =>
+  withFolder(async (folder) => {
+    await writeFiles(folder, { "test/0.csv": HEADER });
+    assertEquals(await read("test", request(folder)), []);
+  }));
+
+Deno.test("offline refuses an empty file, naming it", () =>
+  withFolder(async (folder) => {
+    await writeFiles(folder, { "test/0.csv": "" });
+    const error = await assertRejects(() => read("test", request(folder)), UserError, "The file is empty");
+    assertEquals([error.where, error.kind], [`${folder}/test/0.csv`, "data"]);
+  }));
+
+Deno.test("offline refuses a folder that is not there, naming both places where it looked", () =>
+  withFolder(async (folder) => {
+    const asked = request(`${folder}/nowhere`, { dataDir: folder, promptStyle: "oe" });
+    const error = await assertRejects(() => read("test", asked), UserError);
+    assertStringIncludes(error.what, `There is no folder ${folder}/nowhere and no ${folder}/offline/`);
+    assertEquals(error.kind, "data");
+  }));
+
+Deno.test("offline refuses a file in place of a folder", () =>
+  withFolder(async (folder) => {
+    await writeRows(`${folder}/rows.csv`, [row("a")]);
+    const error = await assertRejects(() => read("test", request(`${folder}/rows.csv`)), UserError);
+    assertEquals([error.what, error.kind], [`There is no folder ${folder}/rows.csv`, "data"]);
+  }));
+
+Deno.test("offline says which splits a folder has when the one asked for is missing or without files", () =>
+  withFolder(async (folder) => {
+    await writeRows(`${folder}/train/0.csv`, [row("a")]);
+    await Deno.mkdir(`${folder}/test`);
+    for (const split of ["validation", "test"] as const) {
+      const error = await assertRejects(() => read(split, request(folder)), UserError);
+      assertEquals([error.what, error.where], [`There is no ${split} split`, `${folder}/${split}`]);
+      assertStringIncludes(error.fix, "train");
+    }
+  }));
+
+Deno.test("offline says to run the earlier stage when the folder is empty", () =>
+  withFolder(async (folder) => {
+    const error = await assertRejects(() => read("test", request(folder)), UserError);
+    assertEquals(error.fix, "run the stage that writes it first");
+  }));
+
+Deno.test("offline needs a folder behind the colon", async () => {
+  const error = await assertRejects(() => read("test", request("")), UserError, "offline needs a folder");
+  assertEquals(error.kind, "usage");
+});
+
+Deno.test("offline's revision changes with the contents of any split, and not with anything else", () =>
+  withFolder(async (folder) => {
+    await writeRows(`${folder}/train/0.csv`, [row("a", 1)]);
+    await writeRows(`${folder}/test/0.csv`, [row("b", 1)]);
+    const before = await offline.revision!(request(folder));
+    await writeFiles(folder, { "notes.txt": "x" });
+    assertEquals(await offline.revision!(request(folder)), before);
+    await writeRows(`${folder}/train/0.csv`, [row("a", 0)]);
+    assertNotEquals(await offline.revision!(request(folder)), before);
+  }));
+
+const written = await Deno.makeTempDir();
+await writeRows(`${written}/train/0.csv`, [row("a", 1), row("b", 0)]);
+await writeRows(`${written}/test/0.csv`, [row("c", 1)]);
+globalThis.addEventListener("unload", () => Deno.removeSync(written, { recursive: true }));
+
+testDataset(offline, { request: { argument: written }, rows: { train: 2, test: 1 } });

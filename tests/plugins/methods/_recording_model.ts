@@ -1,0 +1,40 @@
+import type { Adapter, OptimizerOptions, StepResult, Trainer, TrainingExample } from "@credence/credence";
+import { FakeModel, type FakeModelOptions } from "@credence/credence/testing";
+
+/** What happens to a step's losses on their way back to the method. */
+type Tamper = (step: number, losses: StepResult) => StepResult;
+
+/** A fake model that writes down what its trainers are given. */
+export class RecordingModel extends FakeModel {
+  /** Examples of each step taken, whichever trainer took it. */
+  readonly batches: (readonly TrainingExample[])[] = [];
+  /** Examples looked at without a step. */
+  readonly evaluated: TrainingExample[] = [];
+  readonly #tamper: Tamper;
+
+  constructor(options: FakeModelOptions = {}, tamper: Tamper = (_, losses) => losses) {
+    super({ evidence: (text) => text.includes("good") ? 1 : -1, ...options });
+    this.#tamper = tamper;
+  }
+
+  override createTrainer(adapter: Adapter, options: OptimizerOptions, seed: number): Trainer {
+    const trainer = super.createTrainer(adapter, options, seed);
+    const { batches, evaluated } = this, tamper = this.#tamper;
+    return {
+      get step() {
+        return trainer.step;
+      },
+      async train(microBatches, learningRate) {
+        batches.push(microBatches.flat());
+        return tamper(trainer.step + 1, await trainer.train(microBatches, learningRate));
+      },
+      evaluate(examples) {
+        evaluated.push(...examples);
+        return trainer.evaluate(examples);
+      },
+      save: (folder) => trainer.save(folder),
+      load: (folder) => trainer.load(folder),
+      free: () => trainer.free(),
+    };
+  }
+}

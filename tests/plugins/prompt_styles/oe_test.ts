@@ -1,0 +1,70 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { oe, promptText, type Question, UserError } from "@credence/credence";
+import { testPromptStyle } from "@credence/credence/testing";
+
+const capital: Question = {
+  id: "capital",
+  split: "test",
+  question: "What is the capital of Italy?",
+  choices: ["Milan", "Rome"],
+  answer: 1,
+};
+const river: Question = { id: "river", split: "train", question: "Which river is in Rome?", answer: "Tiber" };
+const story: Question = {
+  id: "story",
+  split: "test",
+  question: "Who ran?",
+  passage: "Ann ran; {question}.",
+  answer: "Ann",
+  wording: {
+    oe: {
+      context: "Story: {passage}\n{question}",
+      targetPrompt: "\nReply:",
+      header: "These are stories.",
+      tail: "Now this one.",
+    },
+    choice: { context: "not for this style" },
+  },
+};
+
+testPromptStyle(oe, {
+  renders: [
+    { question: capital, text: "Question: What is the capital of Italy?\nAnswer:", target: "Rome" },
+    { question: river, text: "Question: Which river is in Rome?\nAnswer:", target: "Tiber" },
+    {
+      question: capital,
+      shots: [river],
+      text: "The following are questions (with answers).\n\n" +
+        "Question: Which river is in Rome?\nAnswer: Tiber\n\n" +
+        "Now, answer the next question.\n\n" +
+        "Question: What is the capital of Italy?\nAnswer:",
+      target: "Rome",
+    },
+    { question: story, text: "Story: Ann ran; {question}.\nWho ran?\nReply:", target: "Ann" },
+    {
+      question: story,
+      shots: [story],
+      text: "These are stories.\n\nStory: Ann ran; {question}.\nWho ran?\nReply: Ann\n\n" +
+        "Now this one.\n\nStory: Ann ran; {question}.\nWho ran?\nReply:",
+      target: "Ann",
+    },
+  ],
+  cleans: [
+    [" Rome", "Rome"],
+    ["Rome\nQuestion: next?", "Rome"],
+    ["\n\nRome\n", "Rome"],
+    ["\n \nRome", ""],
+    ["Answer:\nRome", "Answer:Rome"],
+    ["", ""],
+    ["\n", ""],
+  ],
+});
+
+Deno.test("oe ends the prompt without a blank, so that the answer's token begins with one", () => {
+  assertEquals(promptText(oe.render(capital, [], {})).endsWith(":"), true);
+});
+
+Deno.test("oe refuses an answer that names no choice, naming the question", () => {
+  const error = assertThrows(() => oe.render({ ...capital, answer: 2 }, [], {}), UserError);
+  assertEquals([error.where, error.kind], ["question capital", "data"]);
+});
