@@ -1,14 +1,18 @@
 /** `deno task bench`: how fast this machine's adapter runs the kernels and the embedded model, beside peers. */
 import { print } from "../tasks/_io.ts";
 import { defineFlags, parseFlags } from "../tasks/_flags.ts";
-import { checkWhole } from "../tasks/_common.ts";
 import { table } from "../tasks/_table.ts";
 import { runTask, type Task } from "../tasks/_task.ts";
 import { benchMatmul, type MatmulResult } from "./matmul.ts";
 import { benchModel, type ModelResult } from "./model.ts";
 
 const FLAGS = defineFlags({
-  "rounds": { type: "number", help: "times each measurement is repeated; the median counts", default: 7 },
+  "rounds": {
+    type: "number",
+    help: "times each measurement is repeated; the median counts",
+    default: 7,
+    least: 1,
+  },
 });
 
 const task: Task = {
@@ -17,8 +21,7 @@ const task: Task = {
   example: "deno task bench --json",
   flags: FLAGS,
   async run(args, session) {
-    const { values } = parseFlags(this.command, FLAGS, args);
-    const rounds = checkWhole("rounds", values.rounds, 1);
+    const { rounds } = parseFlags(this.command, FLAGS, args).values;
     const gpu = await session.gpu();
     const { description, family, exchange, lanes } = gpu.adapter;
     print(
@@ -52,17 +55,19 @@ function modelTable(result: ModelResult): string {
     ["parameters", parameters.toLocaleString("en")],
     ["prefill", `${prefillTokensPerSecond.toFixed(0)} tokens/s`],
     ...decode.flatMap((
-      { rows, tokensPerSecond, msPerStep, dispatchesPerStep, submitsPerStep, msOutsideGpu },
+      { rows, tokensPerSecond, msPerStep, dispatchesPerToken, submitsPerStep, msOutsideGpu },
     ) => [
       [`decode, ${rows} at once`, `${tokensPerSecond.toFixed(0)} tokens/s`],
-      [
-        "  a step",
-        `${msPerStep.toFixed(2)} ms, ${dispatchesPerStep.toFixed(1)} dispatches, ${submitsPerStep} submits`,
-      ],
+      ["  a step", `${msPerStep.toFixed(2)} ms in ${plural(submitsPerStep, "submission")}`],
       ["  outside the GPU", msOutsideGpu === null ? "no timestamps" : `${msOutsideGpu.toFixed(2)} ms a step`],
+      ["  kernels", `${dispatchesPerToken.toFixed(1)} dispatches a token`],
     ]),
     ["training", `${trainingExamplesPerSecond.toFixed(1)} examples/s of ${trainingTokensPerExample} tokens`],
   ]);
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 if (import.meta.main) await runTask(task);

@@ -8,7 +8,7 @@ import type { OpenModel } from "../model/language_model.ts";
 const BATCH = 64;
 
 /** Tokens of a prompt and of an answer; and of one training example: prompt, query behind it, target behind it. */
-const PROMPT = 32, ANSWER = 32, QUERY = 30, TARGET = 2;
+const PROMPT = 32, ANSWER = 20, QUERY = 30, TARGET = 2;
 
 const TRAINING_BATCH = 16;
 
@@ -18,8 +18,13 @@ export interface DecodeResult {
   readonly tokensPerSecond: number;
   readonly msPerStep: number;
   readonly dispatchesPerStep: number;
+  /** A step decodes one token of each row. */
+  readonly dispatchesPerToken: number;
   readonly submitsPerStep: number;
-  /** Wall time of a step less the GPU's time for its kernels, in ms; null without timestamps. */
+  /**
+   * Wall time of a step less the GPU's time for its kernels, both in their fastest round, in ms. It is 0 where other
+   * programs on the machine make more of a difference, and null without timestamps.
+   */
   readonly msOutsideGpu: number | null;
 }
 
@@ -71,18 +76,23 @@ async function benchDecode(gpu: Gpu, model: OpenModel, rows: number, rounds: num
   await write(2);
   const dispatches = await measure(() => gpu.counts.dispatches);
   const submits = await measure(() => gpu.counts.submits);
-  const samples: number[] = [];
-  for (let round = 0; round < rounds; round++) samples.push(await measure(() => performance.now()));
-  const wall = samples.sort((a, b) => a - b)[Math.floor(rounds / 2)];
-  const gpuTime = await gpuMilliseconds(gpu, () => write(ANSWER)) -
-    await gpuMilliseconds(gpu, () => write(1));
+  const walls: number[] = [], kernels: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    walls.push(await measure(() => performance.now()));
+    kernels.push(
+      await gpuMilliseconds(gpu, () => write(ANSWER)) - await gpuMilliseconds(gpu, () => write(1)),
+    );
+  }
+  const wall = middle(walls);
+  const outside = Math.max(0, Math.min(...walls) - Math.min(...kernels));
   return {
     rows,
     tokensPerSecond: 1000 * rows * steps / wall,
     msPerStep: wall / steps,
     dispatchesPerStep: dispatches / steps,
+    dispatchesPerToken: dispatches / steps / rows,
     submitsPerStep: submits / steps,
-    msOutsideGpu: Number.isNaN(gpuTime) ? null : (wall - gpuTime) / steps,
+    msOutsideGpu: Number.isNaN(outside) ? null : outside / steps,
   };
 }
 
@@ -109,11 +119,13 @@ async function benchTraining(model: OpenModel, rounds: number) {
   };
 }
 
-/** The GPU's time for all kernels that `work` runs; NaN without timestamps. */
+/** The GPU's time for all kernels that `work` runs; NaN without timestamps, or where they are too few for all. */
 async function gpuMilliseconds(gpu: Gpu, work: () => Promise<void>): Promise<number> {
-  const kernels = await gpu.profile(work);
-  if (kernels.size === 0) return NaN;
-  return kernels.values().reduce((sum, { nanoseconds }) => sum + nanoseconds, 0) / 1e6;
+  const before = gpu.counts.dispatches;
+  const kernels = [...(await gpu.profile(work)).values()];
+  const timed = kernels.reduce((sum, { calls }) => sum + calls, 0);
+  if (timed < gpu.counts.dispatches - before) return NaN;
+  return kernels.reduce((sum, { nanoseconds }) => sum + nanoseconds, 0) / 1e6;
 }
 
 async function median(rounds: number, run: () => Promise<void>): Promise<number> {
@@ -124,7 +136,11 @@ async function median(rounds: number, run: () => Promise<void>): Promise<number>
     await run();
     samples.push(performance.now() - start);
   }
-  return samples.sort((a, b) => a - b)[Math.floor(rounds / 2)];
+  return middle(samples);
+}
+
+function middle(samples: readonly number[]): number {
+  return samples.toSorted((a, b) => a - b)[Math.floor(samples.length / 2)];
 }
 
 function tokens(model: OpenModel, rows: number, length: number): number[][] {

@@ -134,6 +134,8 @@ export interface TrainingContext<O extends Options = Options> extends MethodCont
   log(step: number, values: Readonly<Record<string, number>>): void;
   /** Where checkpoints go; training continues from the newest complete one it finds there. */
   readonly folder: string;
+  /** Aborted when the user wants to stop: finish the step, save a checkpoint, then throw the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** Learns and gives a confidence in an answer. */

@@ -1,3 +1,5 @@
+import { setImmediate } from "node:timers";
+
 /**
  * Copies bytes from the GPU without Deno's wait.
  *
@@ -29,6 +31,8 @@ export class Readback {
 
   /** The first `bytes` bytes of a staging buffer, once the queue has filled it. */
   async read(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+    // Nothing below gives way to the event loop, so without this turn of it no signal would be heard between reads.
+    await new Promise<void>((resolve) => setImmediate(resolve));
     const mapped = staging.mapAsync(GPUMapMode.READ, 0, bytes);
     mapped.catch(() => {});
     if (this.#synchronous && this.#mappedBefore.has(staging)) {

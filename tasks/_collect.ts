@@ -14,34 +14,45 @@ export interface Collection<T> {
   produce(todo: readonly number[]): AsyncIterable<{ readonly index: number; readonly value: T }>;
 }
 
-/** Results of all items, in order. Finished ones survive a kill and are not computed again. */
-export async function collect<T>(
+/**
+ * Computes all items and hands them, in order, to `use`, which writes the stage's files. What was computed survives a
+ * kill and a failure of `use`, and is not computed again.
+ */
+export async function collect<T, R>(
   { journal: path, inputs, total, title, produce }: Collection<T>,
-): Promise<T[]> {
+  use: (results: readonly T[]) => Promise<R>,
+): Promise<R> {
   const journal = await Journal.open<T>(path, canonical(inputs));
+  let result: R;
   try {
-    const todo = Array.from({ length: total }, (_, index) => index).filter((index) =>
-      !journal.entries.has(index)
-    );
-    using progress = new ProgressBar(title);
-    progress.update(journal.entries.size, total, journal.entries.size > 0 ? "going on where it was" : "");
-    for await (const { index, value } of produce(todo)) {
-      await journal.append(index, value);
-      progress.update(journal.entries.size, total);
-    }
+    await computeMissing(journal, { total, title, produce });
+    result = await use(Array.from({ length: total }, (_, index) => {
+      if (journal.entries.has(index)) return journal.entries.get(index)!;
+      throw new UserError({
+        kind: "internal",
+        what: `Item ${index} of ${total} was not computed`,
+        where: title,
+        fix: "report this with the command that led to it",
+      });
+    }));
   } catch (error) {
     journal.close();
     throw error;
   }
-  const results = Array.from({ length: total }, (_, index) => {
-    if (journal.entries.has(index)) return journal.entries.get(index)!;
-    throw new UserError({
-      kind: "internal",
-      what: `Item ${index} of ${total} was not computed`,
-      where: title,
-      fix: "report this with the command that led to it",
-    });
-  });
   await journal.finish();
-  return results;
+  return result;
+}
+
+async function computeMissing<T>(
+  journal: Journal<T>,
+  { total, title, produce }: Pick<Collection<T>, "total" | "title" | "produce">,
+): Promise<void> {
+  const { entries } = journal;
+  const todo = Array.from({ length: total }, (_, index) => index).filter((index) => !entries.has(index));
+  using progress = new ProgressBar(title);
+  progress.update(entries.size, total, entries.size > 0 ? "going on where it was" : "");
+  for await (const { index, value } of produce(todo)) {
+    await journal.append(index, value);
+    progress.update(entries.size, total);
+  }
 }

@@ -20,8 +20,8 @@ export const RUN_FLAGS = defineFlags({
   "log-dir": { type: "string", help: "folder of the run (runs/<date and time>)" },
   "data-dir": { type: "string", help: "where datasets lie on this machine" },
   "model-name": { type: "string", help: "alias, or folder of a Hugging Face checkpoint", required: true },
-  "seed": { type: "number", help: "the same seed gives the same results", default: 137 },
-  "limit": { type: "number", help: "rows of each split to read at most" },
+  "seed": { type: "number", help: "the same seed gives the same results", default: 137, least: 0 },
+  "limit": { type: "number", help: "rows of each split to read at most", least: 1 },
   "plugin": {
     type: "string",
     help: "module to load first: path, jsr: or npm:; repeatable",
@@ -66,7 +66,7 @@ export async function chooseDatasets(
       kind: "usage",
       what: `Dataset "${name}" needs something behind a colon`,
       where: `--dataset=${text}`,
-      fix: `give ${plugin.argument}`,
+      fix: `add it: ${plugin.argument}`,
     });
   }
   const request: DatasetRequest = { argument, options: plugin.defaults, dataDir, promptStyle };
@@ -118,17 +118,6 @@ export function chooseSplits(text: string | undefined, dataset: Dataset): readon
   });
 }
 
-/** A whole number within limits, or an error that names the flag. */
-export function checkWhole(flag: string, value: number, lowest: number): number {
-  if (Number.isInteger(value) && value >= lowest) return value;
-  throw new UserError({
-    kind: "usage",
-    what: `--${flag} is ${value}`,
-    where: "command line",
-    fix: `give a whole number from ${lowest}`,
-  });
-}
-
 function asRecord(value: Json): Readonly<Record<string, Json>> {
   return value as Readonly<Record<string, Json>>;
 }
@@ -137,7 +126,7 @@ function asRecord(value: Json): Readonly<Record<string, Json>> {
 export async function aboutRun(session: Session): Promise<Readonly<Record<string, Json>>> {
   const { adapter } = await session.gpu();
   return {
-    command: ["deno", "task", ...Deno.args].join(" "),
+    command: session.command,
     deno: Deno.version.deno,
     adapter: { description: adapter.description, family: adapter.family, lanes: adapter.lanes },
   };

@@ -8,6 +8,8 @@ export interface Flag {
   readonly help: string;
   /** Value when the flag is not given; without one, the value is undefined. */
   readonly default?: string | number | boolean;
+  /** A number that has to be whole, and at least this. */
+  readonly least?: number;
   readonly required?: boolean;
   /** May be given several times; its value is a list of texts. */
   readonly repeatable?: boolean;
@@ -34,6 +36,12 @@ export function defineFlags<const S extends FlagSet>(flags: S): S {
   return flags;
 }
 
+/** Flags of every task, which `runTask` takes away before the task sees its arguments. */
+const COMMON_FLAGS: FlagSet = {
+  "json": { type: "boolean", help: "print the result as one line of JSON on stdout" },
+  "help": { type: "boolean", help: "show this" },
+};
+
 /**
  * Reads a command line.
  *
@@ -49,77 +57,113 @@ export function parseFlags<S extends FlagSet>(
   const all: FlagSet = { ...extra, ...flags };
   const names = Object.keys(all);
   const usage = (what: string, fix: string) => new UserError({ kind: "usage", what, where: command, fix });
-  const given = new Set<string>();
-  const parsed = parseArgs([...args], {
-    // Numbers are read as texts, so that "--seed=abc" is refused instead of becoming NaN.
-    string: names.filter((name) => all[name].type !== "boolean"),
-    boolean: names.filter((name) => all[name].type === "boolean"),
-    negatable: names.filter((name) => all[name].type === "boolean"),
-    collect: names.filter((name) => all[name].repeatable),
+  const parsed: Readonly<Record<string, unknown>> = parseArgs([...joinValues(args, all)], {
+    // All are read as texts, so that "--seed=abc" is refused instead of becoming NaN.
+    string: names,
+    collect: names,
     unknown(arg: string, key?: string) {
       if (key === undefined) throw usage(`Unexpected argument "${arg}"`, "give values as --flag=value");
-      const fix = suggestion(key, names.toSorted());
-      throw usage(`Unknown flag "--${key}"`, fix.replace(/"(.+)"\?$/, '"--$1"?'));
+      const known = Object.keys({ ...all, ...COMMON_FLAGS }).map((name) => `--${name}`).toSorted();
+      const [flag] = arg.split("=");
+      throw usage(`Unknown flag "${flag}"`, suggestion(flag, known));
     },
   });
-  for (const arg of args) {
-    const name = /^--(?:no-)?([^=]+)/.exec(arg)?.[1];
-    if (name) given.add(name);
-  }
-  const value = (name: string): unknown => {
-    const flag = all[name], raw = (parsed as Record<string, unknown>)[name];
-    if (flag.repeatable) return raw ?? [];
-    if (!given.has(name)) {
-      if (flag.required) throw usage(`--${name} is missing`, `give it: ${flag.help}`);
-      return flag.default ?? (flag.type === "boolean" ? false : undefined);
+  const textsOf = (name: string) => parsed[name] as readonly string[] | undefined ?? [];
+  const read = (name: string, text: string) => {
+    const flag = all[name];
+    if (text === "") throw usage(`--${name} has no value`, `give it as ${form(name, flag)}`);
+    if (flag.type === "string") return text;
+    if (flag.type === "boolean") {
+      if (text === "true" || text === "false") return text === "true";
+      throw usage(`--${name} is "${text}"`, `give --${name} or --no-${name}`);
     }
-    if (flag.type === "boolean") return raw;
-    if (typeof raw !== "string" || raw === "") {
-      throw usage(`--${name} has no value`, `give it as --${name}=<${flag.type}>`);
-    }
-    if (flag.type === "string") return raw;
-    const number = Number(raw);
-    if (raw.trim() === "" || !Number.isFinite(number)) throw usage(`--${name} is "${raw}"`, "give a number");
-    return number;
+    const number = text.trim() === "" ? NaN : Number(text);
+    const fits = flag.least === undefined
+      ? Number.isFinite(number)
+      : Number.isSafeInteger(number) && number >= flag.least;
+    if (fits) return number;
+    throw usage(
+      `--${name} is "${text}"`,
+      flag.least === undefined ? "give a number" : `give a whole number from ${flag.least}`,
+    );
   };
-  const pick = (set: FlagSet) => Object.fromEntries(Object.keys(set).map((name) => [name, value(name)]));
-  const chosen = Object.fromEntries(
-    Object.keys(extra).filter((name) => given.has(name)).map((
-      name,
-    ) => [name, value(name) as string | number | boolean]),
-  );
-  return { values: pick(flags) as Values<S>, extra: chosen };
+  const value = (name: string) => {
+    const flag = all[name], given = textsOf(name).map((text) => read(name, text));
+    if (given.length === 0 && flag.required) {
+      throw usage(`--${name} is missing`, `give ${form(name, flag)}: ${flag.help}`);
+    }
+    return flag.repeatable ? given : given.at(-1) ?? absent(flag);
+  };
+  const pick = (names: readonly string[]) => Object.fromEntries(names.map((name) => [name, value(name)]));
+  const chosen = Object.keys(extra).filter((name) => textsOf(name).length > 0);
+  return {
+    values: pick(Object.keys(flags)) as Values<S>,
+    extra: pick(chosen) as Record<string, string | number | boolean>,
+  };
 }
 
-/** The lines of `--help` for a set of flags. */
-export function describeFlags(flags: FlagSet): string {
-  const rows = Object.entries(flags).map(([name, flag]) => {
-    const left = flag.type === "boolean"
-      ? `--${name}`
-      : `--${name}=<${flag.type === "number" ? "n" : "text"}>`;
+/** Every flag as `--name=value`, however it was written. One that lacks its value gets an empty one. */
+function joinValues(args: readonly string[], flags: FlagSet): readonly string[] {
+  const joined: string[] = [];
+  for (let index = 0; index < args.length; index++) {
+    const arg = args[index], name = /^--([^=]+)$/.exec(arg)?.[1] ?? "";
+    const negated = /^no-(.+)/.exec(name)?.[1] ?? "";
+    if (typeOf(flags, negated) === "boolean") joined.push(`--${negated}=false`);
+    else if (typeOf(flags, name) === "boolean") joined.push(`${arg}=true`);
+    else if (typeOf(flags, name) === undefined) joined.push(arg);
+    else if (args[index + 1]?.startsWith("--") ?? true) joined.push(`${arg}=`);
+    else joined.push(`${arg}=${args[++index]}`);
+  }
+  return joined;
+}
+
+function typeOf(flags: FlagSet, name: string): Flag["type"] | undefined {
+  return Object.hasOwn(flags, name) ? flags[name].type : undefined;
+}
+
+/** A flag as it is typed. */
+function form(name: string, { type }: Flag): string {
+  return type === "boolean" ? `--${name}` : `--${name}=<${type === "number" ? "n" : "text"}>`;
+}
+
+/** The value of a flag that is not given. */
+function absent(
+  { type, repeatable, default: value }: Flag,
+): string | number | boolean | readonly string[] | undefined {
+  return repeatable ? [] : value ?? (type === "boolean" ? false : undefined);
+}
+
+/** The lines of `--help` for a set of flags, none longer than `width`. */
+export function describeFlags(flags: FlagSet, width = 80): string {
+  const rows = Object.entries({ ...flags, ...COMMON_FLAGS }).map(([name, flag]) => {
     const note = flag.required ? " (required)" : flag.default !== undefined ? ` (${flag.default})` : "";
-    return [left, `${flag.help}${note}`];
+    return [form(name, flag), `${flag.help}${note}`];
   });
-  const width = Math.max(...rows.map(([left]) => left.length));
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join("\n");
+  const left = Math.max(...rows.map(([flag]) => flag.length));
+  return rows.flatMap(([flag, help]) =>
+    wrap(help, width - left - 4).map((line, index) => `  ${(index === 0 ? flag : "").padEnd(left)}  ${line}`)
+  ).join("\n");
+}
+
+/** A text in lines of at most `width`, broken between words. */
+export function wrap(text: string, width: number): readonly string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines;
 }
 
 /** Values of a flag before all flags are known: plugins have to be loaded, and a method chosen, to know the rest. */
-export function peekFlag(args: readonly string[], name: string): string[] {
-  return args.flatMap((arg, index) =>
-    arg.startsWith(`--${name}=`)
-      ? [arg.slice(name.length + 3)]
-      : arg === `--${name}`
-      ? args.slice(index + 1, index + 2)
-      : []
-  );
+export function peekFlag(args: readonly string[], name: string): readonly string[] {
+  const start = `--${name}=`;
+  return joinValues(args, { [name]: { type: "string", help: "" } })
+    .filter((arg) => arg.startsWith(start) && arg !== start).map((arg) => arg.slice(start.length));
 }
 
 /** The values of a set of flags when none is given; required ones are left to the caller. */
 export function defaultsOf<S extends FlagSet>(flags: S): Values<S> {
-  const values = Object.entries(flags).map(([name, { type, repeatable, default: value }]) => [
-    name,
-    repeatable ? [] : value ?? (type === "boolean" ? false : undefined),
-  ]);
-  return Object.fromEntries(values) as Values<S>;
+  return Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, absent(flag)])) as Values<S>;
 }

@@ -10,8 +10,17 @@ export function note(text: string): void {
   write(Deno.stderr, `${text}\n`);
 }
 
+/** Exit code of a program that writes to a pipe nobody reads, as a shell reports it. */
+const BROKEN_PIPE = 141;
+
 /** Writes all of a text, however little the system takes at once. */
 export function write(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
   const bytes = new TextEncoder().encode(text);
-  for (let done = 0; done < bytes.length;) done += stream.writeSync(bytes.subarray(done));
+  try {
+    for (let done = 0; done < bytes.length;) done += stream.writeSync(bytes.subarray(done));
+  } catch (error) {
+    // As in `deno task evaluate --help | head -1`: whoever read this has seen enough.
+    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(BROKEN_PIPE);
+    throw error;
+  }
 }

@@ -6,26 +6,47 @@ const REDRAW_MS = 100, LOG_MS = 10_000;
 
 const BAR_WIDTH = 24;
 
+/** 3.97, 445, 39.8K */
+const RATE = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
+
+/** Where a {@linkcode ProgressBar} draws, and its clock in ms. */
+export interface ProgressOutput {
+  readonly stream: { isTerminal(): boolean; writeSync(bytes: Uint8Array): number };
+  now(): number;
+  /** Width of the terminal, in characters. */
+  columns(): number;
+}
+
+const STDERR: ProgressOutput = {
+  stream: Deno.stderr,
+  now: () => performance.now(),
+  columns: () => Deno.consoleSize().columns,
+};
+
 /** Draws progress on stderr: a bar on a terminal, now and then a line elsewhere. */
 export class ProgressBar implements ProgressSink, Disposable {
   readonly #title: string;
   readonly #unit: string;
-  readonly #terminal = Deno.stderr.isTerminal();
-  readonly #start = performance.now();
+  readonly #output: ProgressOutput;
+  readonly #terminal: boolean;
+  readonly #start: number;
   #drawn = -Infinity;
   #last?: { done: number; total: number; note: string };
   /** Work that was there before the start, so that it does not count into the rate. */
   #offset?: number;
 
-  constructor(title: string, unit = "rows") {
+  constructor(title: string, unit = "rows", output: ProgressOutput = STDERR) {
     this.#title = title;
     this.#unit = unit;
+    this.#output = output;
+    this.#terminal = output.stream.isTerminal();
+    this.#start = output.now();
   }
 
   update(done: number, total: number, note = ""): void {
     this.#offset ??= done > 1 ? done : 0;
     this.#last = { done, total, note };
-    const now = performance.now();
+    const now = this.#output.now();
     if (now - this.#drawn < (this.#terminal ? REDRAW_MS : LOG_MS)) return;
     // A log line in the first moment would say nothing.
     if (!this.#terminal && this.#drawn === -Infinity) this.#drawn = now;
@@ -35,8 +56,8 @@ export class ProgressBar implements ProgressSink, Disposable {
   /** Draws the last state and leaves it standing. */
   [Symbol.dispose](): void {
     if (!this.#last) return;
-    this.#draw(performance.now());
-    if (this.#terminal) write(Deno.stderr, "\n");
+    this.#draw(this.#output.now());
+    if (this.#terminal) write(this.#output.stream, "\n");
   }
 
   #draw(now: number): void {
@@ -50,10 +71,13 @@ export class ProgressBar implements ProgressSink, Disposable {
     const share = total > 0 ? done / total : 1;
     const filled = Math.round(share * BAR_WIDTH);
     const bar = `${"█".repeat(filled)}${"░".repeat(BAR_WIDTH - filled)}`;
-    const parts = [`${done}/${total}`, `${rate.toPrecision(3)} ${this.#unit}/s`, left, note].filter(Boolean)
+    const parts = [`${done}/${total}`, `${RATE.format(rate)} ${this.#unit}/s`, left, note].filter(Boolean)
       .join("  ");
-    if (this.#terminal) write(Deno.stderr, `\r\x1b[K${this.#title}  ${bar}  ${parts}`);
-    else write(Deno.stderr, `${this.#title}  ${Math.round(100 * share)}%  ${parts}\n`);
+    if (this.#terminal) {
+      // A line that wraps could not be redrawn.
+      const line = [...`${this.#title}  ${bar}  ${parts}`].slice(0, this.#output.columns() - 1).join("");
+      write(this.#output.stream, `\r\x1b[K${line}`);
+    } else write(this.#output.stream, `${this.#title}  ${Math.round(100 * share)}%  ${parts}\n`);
   }
 }
 

@@ -11,21 +11,59 @@ import {
 } from "../core/mod.ts";
 import { Gpu } from "../kernels/gpu.ts";
 import { modelFingerprint, openLanguageModel, type OpenModel } from "../model/language_model.ts";
+import { note } from "./_io.ts";
 import { ProgressBar } from "./_progress.ts";
+
+/** Thrown by what the user has asked to stop, once its state is saved. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+  /** With what the program ends. */
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super("stopped");
+    this.exitCode = exitCode;
+  }
+}
 
 /** What the stages of one program share: plugins, the GPU, and models that are open. */
 export class Session {
   readonly registry = new Registry();
+  /** The command line that began it, for `run.json`. */
+  readonly command: string;
+  readonly #stop = new AbortController();
+  #saving = false;
   readonly #models = new Map<string, OpenModel>();
   #gpu?: Gpu;
 
-  constructor() {
+  constructor(command: string) {
+    this.command = command;
     for (const plugin of builtins) this.registry.add(plugin, "built-in");
   }
 
   /** Loads the modules that `--plugin` names. */
   async loadPlugins(specifiers: readonly string[]): Promise<void> {
     for (const specifier of specifiers) await this.registry.load(specifier);
+  }
+
+  /**
+   * Runs work that, when its signal is aborted, saves its state and throws the signal's reason. At other times
+   * whatever is worth keeping is on disk: files are renamed whole, journals are appended to as rows come.
+   */
+  async saving<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    this.#saving = true;
+    try {
+      return await work(this.#stop.signal);
+    } finally {
+      this.#saving = false;
+    }
+  }
+
+  /** Ends the program for a signal: at once, or after saving what would be lost. A second one does not wait. */
+  interrupt(exitCode: number): void {
+    if (!this.#saving || this.#stop.signal.aborted) Deno.exit(exitCode);
+    note("Saving a checkpoint before it stops; again to stop at once.");
+    this.#stop.abort(new Interrupted(exitCode));
   }
 
   /** The GPU, opened on first use. @throws {UserError} of kind `adapter` if there is none */
@@ -67,12 +105,14 @@ export class Session {
     const families: readonly ModelFamily[] = this.registry.list("model").map(({ plugin }) => plugin);
     const aliases = Object.assign({}, ...families.map((family) => family.aliases)) as Record<string, URL>;
     if (Object.hasOwn(aliases, name)) return fromFileUrl(aliases[name]);
-    if (await exists(name)) return name;
+    if (await exists(name) && (await Deno.stat(name)).isDirectory) return name;
     throw new UserError({
       kind: "usage",
       what: `Unknown model "${name}": it is neither an alias nor a folder`,
       where: "--model-name",
-      fix: `${suggestion(name, Object.keys(aliases))}; or give the folder of a Hugging Face checkpoint`,
+      fix: `give the folder of a Hugging Face checkpoint, or an alias: ${
+        suggestion(name, Object.keys(aliases))
+      }`,
     });
   }
 }

@@ -1,7 +1,7 @@
 import { UserError } from "../core/mod.ts";
-import { describeFlags, type FlagSet } from "./_flags.ts";
+import { describeFlags, type FlagSet, wrap } from "./_flags.ts";
 import { note, print } from "./_io.ts";
-import { Session } from "./_session.ts";
+import { Interrupted, Session } from "./_session.ts";
 
 /** A command of the command line. */
 export interface Task {
@@ -11,31 +11,42 @@ export interface Task {
   readonly summary: string;
   /** An example that works. */
   readonly example: string;
-  readonly flags: FlagSet;
+  /** Its flags; a function where they depend on the command line, as a method's options do. */
+  readonly flags: FlagSet | ((args: readonly string[], session: Session) => Promise<FlagSet>);
   /** Does the work; what it resolves to is printed as JSON with `--json`. */
   run(args: readonly string[], session: Session): Promise<unknown>;
 }
+
+/** Flags that every task has, taken away before the task reads its own. */
+const COMMON = ["--json", "--help", "-h"];
 
 /** Exit codes of a process that a signal ended. */
 const SIGNAL_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 
 /** Runs a task as a program: help, result, errors and exit code. */
 export async function runTask(task: Task, args: readonly string[] = Deno.args): Promise<never> {
-  if (args.includes("--help") || args.includes("-h")) {
-    print(helpText(task));
-    Deno.exit(0);
-  }
+  const session = new Session([task.command, ...args].join(" "));
   for (const [signal, code] of Object.entries(SIGNAL_CODES) as [keyof typeof SIGNAL_CODES, number][]) {
-    // Whatever is worth keeping is on disk by then: files are renamed whole, journals are appended to as rows come.
-    Deno.addSignalListener(signal, () => Deno.exit(code));
+    // Windows has no such signal.
+    if (signal === "SIGTERM" && Deno.build.os === "windows") continue;
+    Deno.addSignalListener(signal, () => session.interrupt(code));
   }
-  const session = new Session();
   try {
-    const result = await task.run(args.filter((arg) => arg !== "--json"), session);
-    if (args.includes("--json")) print(JSON.stringify(result));
+    const own = args.filter((arg) => !COMMON.includes(arg));
+    if (args.includes("--help") || args.includes("-h")) {
+      const flags = typeof task.flags === "function" ? await task.flags(own, session) : task.flags;
+      print(helpText(task, flags));
+    } else {
+      const result = await task.run(own, session);
+      if (args.includes("--json")) print(JSON.stringify(result));
+    }
     session.close();
     Deno.exit(0);
   } catch (error) {
+    if (error instanceof Interrupted) {
+      note("Stopped. The same command goes on where it was.");
+      Deno.exit(error.exitCode);
+    }
     note(errorText(error));
     Deno.exit(error instanceof UserError ? error.exitCode : 1);
   }
@@ -52,8 +63,9 @@ export function errorText(error: unknown): string {
   return `${error.message}\n${cause.stack}`;
 }
 
-function helpText({ command, summary, example, flags }: Task): string {
-  return `${summary}\n\n  ${example}\n\n${
-    describeFlags(flags)
-  }\n  --json  print the result as one line of JSON on stdout\n\n${command} refuses flags it does not know.`;
+/** Help for a screen of 80 columns. */
+function helpText({ summary, example }: Task, flags: FlagSet): string {
+  const width = 80;
+  const command = wrap(example, width - 6).map((line, index) => `${index === 0 ? "  " : "    "}${line}`);
+  return [...wrap(summary, width), "", command.join(" \\\n"), "", describeFlags(flags, width)].join("\n");
 }

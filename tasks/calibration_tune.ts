@@ -3,9 +3,9 @@ import { dirname, join } from "node:path";
 import {
   createRng,
   dataError,
+  exists,
   fitTemperature,
   flagName,
-  hashFile,
   isLabeled,
   type Json,
   type Labeled,
@@ -16,13 +16,14 @@ import {
   type Split,
   type Temperature,
   TEMPERATURE_LIMITS,
+  UserError,
 } from "../core/mod.ts";
 import { saveTemperature } from "../model/temperature_file.ts";
+import { checkpointFingerprint } from "./_checkpoint.ts";
 import {
   aboutRun,
   announceSkip,
   checkTrainable,
-  checkWhole,
   chooseDatasets,
   type ChosenDataset,
   openRun,
@@ -32,7 +33,7 @@ import { defineFlags, type FlagSet, parseFlags, peekFlag, type Values } from "./
 import { note, print } from "./_io.ts";
 import { MetricsLog } from "./_metrics_log.ts";
 import { ProgressBar } from "./_progress.ts";
-import { Session } from "./_session.ts";
+import type { Session } from "./_session.ts";
 import { runTask, type Task } from "./_task.ts";
 
 /** Flags of the task; the method's options come on top. */
@@ -41,8 +42,8 @@ export const TUNE_FLAGS = defineFlags({
   ...RUN_FLAGS,
   "prompt-style": { type: "string", help: "prompt style of the answers, for the seed's folder names" },
   "method": { type: "string", help: "method plugin to train", default: "lora-prompt" },
-  "batch-size": { type: "number", help: "rows of a step", default: 4 },
-  "max-steps": { type: "number", help: "optimizer steps", default: 5000 },
+  "batch-size": { type: "number", help: "rows of a step", default: 4, least: 1 },
+  "max-steps": { type: "number", help: "optimizer steps", default: 5000, least: 1 },
   "scale-temp": { type: "boolean", help: "fit a temperature on the validation split afterwards" },
 });
 
@@ -63,9 +64,7 @@ export async function calibrationTune(
   run: RunFolder,
   whenChanged: "refuse" | "redo" = "refuse",
 ): Promise<TuneResult> {
-  const { "model-name": modelName, seed } = flags;
-  const maxSteps = checkWhole("max-steps", flags["max-steps"], 1);
-  const batchSize = checkWhole("batch-size", flags["batch-size"], 1);
+  const { "model-name": modelName, "max-steps": maxSteps, "batch-size": batchSize, seed } = flags;
   const { plugin: method } = session.registry.get("method", flags.method);
   const options = resolveOptions(method, methodOptions);
   const [chosen] = await chooseDatasets(session, flags.dataset, {
@@ -99,21 +98,27 @@ export async function calibrationTune(
       using log = await MetricsLog.open(run.file("metrics.jsonl"));
       using progress = new ProgressBar("train", "steps");
       const context = { options, rng, batchSize, maxSteps, progress, folder: run.path };
-      const folder = await method.train(model, rows, {
-        ...context,
-        log: (step, values) => log.write(step, values),
-      });
-      return await filesIn(folder);
+      const folder = await session.saving((signal) =>
+        method.train(model, rows, {
+          ...context,
+          signal,
+          log: (step, values) => log.write(step, values),
+        })
+      );
+      return await filesOf(method, folder);
     },
   });
   if (trained.skipped) skipped.push(announceSkip("train"));
   const checkpoint = run.file(dirname(Object.keys(trained.record.outputs)[0]));
   if (!flags["scale-temp"]) return { logDir: run.path, checkpoint, temperature: null, skipped };
 
-  const adapter = join(checkpoint, "adapter_model.safetensors");
   let fitted: Temperature | undefined;
   const scaled = await run.stage("scale-temp", {
-    inputs: { dataset: chosen.about, limit: flags.limit ?? null, adapter: await hashFile(adapter) },
+    inputs: {
+      dataset: chosen.about,
+      limit: flags.limit ?? null,
+      adapter: await checkpointFingerprint(checkpoint),
+    },
     whenChanged: "redo",
     about: () =>
       Promise.resolve({
@@ -195,10 +200,19 @@ async function labeledRows(chosen: ChosenDataset, split: Split, limit = Infinity
   return rows;
 }
 
-async function filesIn(folder: string): Promise<string[]> {
+/** The files of the checkpoint that a method says it wrote. */
+async function filesOf(method: Method, folder: string): Promise<string[]> {
   const files: string[] = [];
-  for await (const { name, isFile } of Deno.readDir(folder)) if (isFile) files.push(join(folder, name));
-  return files.sort();
+  if (await exists(folder)) {
+    for await (const { name, isFile } of Deno.readDir(folder)) if (isFile) files.push(join(folder, name));
+  }
+  if (files.length > 0) return files.sort();
+  throw new UserError({
+    kind: "plugin",
+    what: `Method "${method.name}" wrote no checkpoint`,
+    where: folder,
+    fix: "train() has to write files into a folder of its context's folder, and to give that folder back",
+  });
 }
 
 /** A method's options as flags. */
@@ -212,17 +226,22 @@ export function methodFlags(method: Method): FlagSet {
   );
 }
 
+/** The method that a command line names, whose options are flags too. */
+async function peekMethod(args: readonly string[], session: Session): Promise<Method> {
+  await session.loadPlugins(peekFlag(args, "plugin"));
+  const name = peekFlag(args, "method").at(-1) ?? TUNE_FLAGS.method.default;
+  return session.registry.get("method", name).plugin;
+}
+
 const task: Task = {
   command: "deno task calibration-tune",
   summary: "Teach a model to know when its answers are right. Writes checkpoint-<step>/ in PEFT's format.",
   example:
     "deno task calibration-tune --dataset=offline:runs/mine/labels --model-name=facts --log-dir=runs/mine " +
     "--max-steps=250 --batch-size=16 --lr=2e-3 --scale-temp",
-  flags: { ...TUNE_FLAGS },
+  flags: async (args, session) => ({ ...TUNE_FLAGS, ...methodFlags(await peekMethod(args, session)) }),
   async run(args, session) {
-    await session.loadPlugins(peekFlag(args, "plugin"));
-    const [name = TUNE_FLAGS.method.default] = peekFlag(args, "method");
-    const { plugin: method } = session.registry.get("method", name);
+    const method = await peekMethod(args, session);
     const { values, extra } = parseFlags(this.command, TUNE_FLAGS, args, methodFlags(method));
     const keys = new Map(Object.keys(method.defaults).map((key) => [flagName(key), key]));
     const options = Object.fromEntries(
@@ -236,8 +255,4 @@ const task: Task = {
   },
 };
 
-if (import.meta.main) {
-  const session = new Session();
-  const lora = session.registry.get("method", TUNE_FLAGS.method.default).plugin;
-  await runTask({ ...task, flags: { ...TUNE_FLAGS, ...methodFlags(lora) } });
-}
+if (import.meta.main) await runTask(task);

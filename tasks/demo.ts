@@ -19,7 +19,7 @@ const RECIPE = { steps: 250, batchSize: 16, lr: 2e-3 };
 export const DEMO_FLAGS = defineFlags({
   "log-dir": { type: "string", help: "folder of the run (runs/demo-<style>)" },
   "prompt-style": { type: "string", help: "how questions are worded: oe or choice", default: "oe" },
-  "seed": { type: "number", help: "the same seed gives the same results", default: 137 },
+  "seed": { type: "number", help: "the same seed gives the same results", default: 137, least: 0 },
 });
 
 /** Calibration of one evaluation. */

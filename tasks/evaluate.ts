@@ -4,7 +4,6 @@ import {
   createRng,
   type Estimate,
   generateAnswers,
-  hashFile,
   isLabeled,
   labelAnswers,
   type Labeled,
@@ -24,11 +23,11 @@ import {
   writePredictions,
 } from "../core/mod.ts";
 import { loadTemperature } from "../model/temperature_file.ts";
+import { checkpointFingerprint } from "./_checkpoint.ts";
 import { collect } from "./_collect.ts";
 import {
   aboutRun,
   announceSkip,
-  checkWhole,
   chooseDatasets,
   chooseSplits,
   chooseStyle,
@@ -55,9 +54,13 @@ export const EVALUATE_FLAGS = defineFlags({
   "metric": { type: "string", help: "metric to compute (all); repeatable", repeatable: true },
   "strategy": { type: "string", help: "labeler for answers without a label", default: "substring" },
   "splits": { type: "string", help: "some of train,validation,test", default: "test" },
-  "eval-kshot": { type: "number", help: "worked examples in front of each question (the dataset's own)" },
-  "max-new-tokens": { type: "number", help: "tokens of an answer at most (the style's own)" },
-  "batch-size": { type: "number", help: "rows at once", default: 32 },
+  "eval-kshot": {
+    type: "number",
+    help: "worked examples in front of each question (the dataset's own)",
+    least: 0,
+  },
+  "max-new-tokens": { type: "number", help: "tokens of an answer at most (the style's own)", least: 1 },
+  "batch-size": { type: "number", help: "rows at once", default: 32, least: 1 },
 });
 
 /** Result of one dataset and split. */
@@ -113,14 +116,15 @@ async function evaluateSplit(
   split: Split,
   whenChanged: "refuse" | "redo",
 ): Promise<{ evaluation: Evaluation; wasThere: boolean }> {
-  const { "model-name": modelName, "query-peft-dir": checkpoint, seed, limit } = flags;
+  const { "model-name": modelName, "query-peft-dir": checkpoint, "batch-size": batchSize, seed, limit } =
+    flags;
   const style = chooseStyle(session, flags["prompt-style"]);
   const { plugin: method } = session.registry.get("method", flags.method);
   const { plugin: labeler } = session.registry.get("labeler", flags.strategy);
   const metrics = chooseMetrics(session, flags.metric);
-  const kshot = checkWhole("eval-kshot", flags["eval-kshot"] ?? chosen.dataset.evalKshot ?? 0, 0);
-  const maxNewTokens = checkWhole("max-new-tokens", flags["max-new-tokens"] ?? style.maxNewTokens, 1);
-  const batchSize = checkWhole("batch-size", flags["batch-size"], 1);
+  const kshot = flags["eval-kshot"] ?? chosen.dataset.evalKshot ?? 0;
+  const maxNewTokens = flags["max-new-tokens"] ?? style.maxNewTokens;
+  const adapter = checkpoint === undefined ? null : await checkpointFingerprint(checkpoint);
   const temperature = flags["scale-temp"] === undefined ? 1 : await loadTemperature(checkpoint!);
   const folder = run.file("metrics", chosen.name.replace(/[^\w.-]+/g, "_"), split);
   const predictionsPath = join(folder, "predictions.csv"), metricsPath = join(folder, "metrics.json");
@@ -134,7 +138,7 @@ async function evaluateSplit(
     limit: limit ?? null,
     seed,
     model: { name: modelName, fingerprint: await session.modelFingerprint(modelName) },
-    adapter: checkpoint === undefined ? null : await hashFile(join(checkpoint, "adapter_model.safetensors")),
+    adapter,
     temperature,
     method: session.describe(method),
     labeler: session.describe(labeler),
@@ -157,45 +161,49 @@ async function evaluateSplit(
         limit,
       });
       const model = await session.model(modelName);
-      const journal = (part: string) => join(folder, `${part}.journal`);
-      const labeled = rows.every(isLabeled)
-        ? rows as Labeled[]
-        : await collect<Pick<Labeled, "output" | "label">>({
-          journal: journal("answers"),
-          inputs,
-          total: rows.length,
-          title: `${chosen.name} answer`,
-          async *produce(todo) {
-            const asked = todo.map((index) => rows[index]);
-            const generation = { maxNewTokens, batchSize, temperature: 0, topP: 1, seed };
-            for await (const { index, answer } of generateAnswers(model, asked, style, generation)) {
-              for await (const row of labelAnswers([answer], labeler, labeler.defaults)) {
-                yield { index: todo[index], value: { output: row.output, label: row.label } };
-              }
+      const measure = async (labeled: readonly Labeled[]) => {
+        const predictions: Prediction[] = [];
+        using progress = new ProgressBar(`${chosen.name} confidence`);
+        const context = { options, rng: createRng(seed).split("predict"), batchSize, progress, checkpoint };
+        for await (const row of predictConfidence(model, labeled, method, context, temperature)) {
+          predictions.push(row);
+        }
+        const summary = summarise(predictions, metrics, createRng(seed).split("bootstrap"));
+        await writePredictions(predictionsPath, predictions);
+        await writeJsonAtomic(metricsPath, {
+          dataset: chosen.name,
+          split,
+          mode: flags.mode,
+          promptStyle: style.name,
+          model: modelName,
+          adapter: checkpoint ?? null,
+          temperature,
+          confidence: "P(correct)",
+          ...summary,
+          seconds: Math.round((performance.now() - started) / 10) / 100,
+        });
+        return [predictionsPath, metricsPath];
+      };
+      if (rows.every(isLabeled)) return await measure(rows);
+      const answers = {
+        journal: join(folder, "answers.journal"),
+        inputs,
+        total: rows.length,
+        title: `${chosen.name} answer`,
+        async *produce(todo: readonly number[]) {
+          const asked = todo.map((index) => rows[index]);
+          const generation = { maxNewTokens, batchSize, temperature: 0, topP: 1, seed };
+          for await (const { index, answer } of generateAnswers(model, asked, style, generation)) {
+            for await (const { output, label } of labelAnswers([answer], labeler, labeler.defaults)) {
+              yield { index: todo[index], value: { output, label } };
             }
-          },
-        }).then((answers) => rows.map((row, index): Labeled => ({ ...row, ...answers[index] })));
-      const predictions: Prediction[] = [];
-      using progress = new ProgressBar(`${chosen.name} confidence`);
-      const context = { options, rng: createRng(seed).split("predict"), batchSize, progress, checkpoint };
-      for await (const row of predictConfidence(model, labeled, method, context, temperature)) {
-        predictions.push(row);
-      }
-      const summary = summarise(predictions, metrics, createRng(seed).split("bootstrap"));
-      await writePredictions(predictionsPath, predictions);
-      await writeJsonAtomic(metricsPath, {
-        dataset: chosen.name,
-        split,
-        mode: flags.mode,
-        promptStyle: style.name,
-        model: modelName,
-        adapter: checkpoint ?? null,
-        temperature,
-        confidence: "P(correct)",
-        ...summary,
-        seconds: Math.round((performance.now() - started) / 10) / 100,
-      });
-      return [predictionsPath, metricsPath];
+          }
+        },
+      };
+      return await collect<Pick<Labeled, "output" | "label">, string[]>(
+        answers,
+        (found) => measure(rows.map((row, index) => ({ ...row, ...found[index] }))),
+      );
     },
   });
   if (outcome.skipped) announceSkip(name);

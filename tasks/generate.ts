@@ -12,6 +12,7 @@ import {
   type RunFolder,
   type Split,
   type StoredRow,
+  suggestion,
   UserError,
   writeRows,
 } from "../core/mod.ts";
@@ -19,7 +20,6 @@ import { collect } from "./_collect.ts";
 import {
   aboutRun,
   announceSkip,
-  checkWhole,
   chooseDatasets,
   chooseSplits,
   chooseStyle,
@@ -38,9 +38,9 @@ export const OUTPUT_FLAGS = defineFlags({
   "prompt-style": { type: "string", help: "how questions are worded: oe or choice", required: true },
   ...RUN_FLAGS,
   "splits": { type: "string", help: "some of train,validation,test (all)" },
-  "kshot": { type: "number", help: "worked examples in front of each question", default: 0 },
-  "max-new-tokens": { type: "number", help: "tokens of an answer at most (the style's own)" },
-  "batch-size": { type: "number", help: "answers written at once", default: 64 },
+  "kshot": { type: "number", help: "worked examples in front of each question", default: 0, least: 0 },
+  "max-new-tokens": { type: "number", help: "tokens of an answer at most (the style's own)", least: 1 },
+  "batch-size": { type: "number", help: "answers written at once", default: 64, least: 1 },
 });
 
 /** Flags of `generate labels`. */
@@ -73,11 +73,9 @@ export async function generateOutputs(
   run: RunFolder,
   whenChanged: "refuse" | "redo" = "refuse",
 ): Promise<GenerateResult> {
-  const { "data-dir": dataDir, "model-name": modelName, seed, limit } = flags;
+  const { "data-dir": dataDir, "model-name": modelName, "batch-size": batchSize, kshot, seed, limit } = flags;
   const style = chooseStyle(session, flags["prompt-style"]);
-  const kshot = checkWhole("kshot", flags.kshot, 0);
-  const maxNewTokens = checkWhole("max-new-tokens", flags["max-new-tokens"] ?? style.maxNewTokens, 1);
-  const batchSize = checkWhole("batch-size", flags["batch-size"], 1);
+  const maxNewTokens = flags["max-new-tokens"] ?? style.maxNewTokens;
   const datasets = await chooseDatasets(session, flags.dataset, { dataDir, promptStyle: style.name });
   if (datasets.length !== 1) {
     throw new UserError({
@@ -118,12 +116,12 @@ export async function generateOutputs(
         });
         const model = await session.model(modelName);
         const options = { maxNewTokens, batchSize, temperature: 0, topP: 1, seed };
-        const outputs = await collect<string>({
+        const answers = {
           journal: `${path}.journal`,
           inputs,
           total: prompts.length,
           title: `answer ${split}`,
-          async *produce(todo) {
+          async *produce(todo: readonly number[]) {
             for await (
               const { index, answer } of generateAnswers(
                 model,
@@ -135,11 +133,13 @@ export async function generateOutputs(
               yield { index: todo[index], value: answer.output };
             }
           },
+        };
+        const unlabeled = (output: string, index: number) => ({
+          ...prompts[index],
+          output,
+          label: undefined,
         });
-        await writeRows(
-          path,
-          prompts.map((prompt, index) => ({ ...prompt, output: outputs[index], label: undefined })),
-        );
+        await collect<string, void>(answers, (outputs) => writeRows(path, outputs.map(unlabeled)));
         return [path];
       },
     });
@@ -176,12 +176,12 @@ export async function generateLabels(
       inputs,
       whenChanged,
       work: async () => {
-        const labels = await collect<Label>({
+        const verdicts = {
           journal: `${path}.journal`,
           inputs,
           total: answers.length,
           title: `label ${split}`,
-          async *produce(todo) {
+          async *produce(todo: readonly number[]) {
             let next = 0;
             for await (
               const { label } of labelAnswers(todo.map((index) => answers[index]), labeler, options)
@@ -189,8 +189,9 @@ export async function generateLabels(
               yield { index: todo[next++], value: label };
             }
           },
-        });
-        await writeRows(path, answers.map((row, index) => ({ ...row, label: labels[index] })));
+        };
+        const labeled = (label: Label, index: number) => ({ ...answers[index], label });
+        await collect<Label, void>(verdicts, (labels) => writeRows(path, labels.map(labeled)));
         return [path];
       },
     });
@@ -261,16 +262,20 @@ function report(result: GenerateResult): GenerateResult {
   return result;
 }
 
+const STAGES: Readonly<Record<string, Task>> = { outputs, labels };
+
 if (import.meta.main) {
   const [stage, ...args] = Deno.args;
-  const task = { outputs, labels }[stage];
-  if (task) await runTask(task, args);
-  const asked = stage === "--help" || stage === "-h";
-  const text = "deno task generate outputs|labels: answer a dataset, then label the answers.\n" +
-    "  deno task generate outputs --help\n  deno task generate labels --help";
-  if (asked) print(text);
-  else {note(
-      `Unknown stage "${stage ?? ""}"\n  where: deno task generate\n  fix:   use outputs or labels`,
-    );}
-  Deno.exit(asked ? 0 : 2);
+  if (stage !== undefined && Object.hasOwn(STAGES, stage)) await runTask(STAGES[stage], args);
+  if (stage === "--help" || stage === "-h") {
+    print(
+      "Answer a dataset, then label the answers.\n\n" +
+        "  deno task generate outputs --help\n  deno task generate labels --help",
+    );
+    Deno.exit(0);
+  }
+  const what = stage === undefined ? "No stage was named" : `Unknown stage "${stage}"`;
+  const fix = suggestion(stage ?? "", Object.keys(STAGES));
+  note(new UserError({ kind: "usage", what, where: "deno task generate", fix }).message);
+  Deno.exit(2);
 }

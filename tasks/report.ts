@@ -26,10 +26,11 @@ export const REPORT_FLAGS = defineFlags({
     type: "string",
     help: "run folder with metrics/; repeatable, one column each",
     repeatable: true,
+    required: true,
   },
   "output": { type: "string", help: "file to write", default: "report.html" },
   "title": { type: "string", help: "heading of the report", default: "Calibration report" },
-  "seed": { type: "number", help: "for intervals over several datasets", default: 137 },
+  "seed": { type: "number", help: "for intervals over several datasets", default: 137, least: 0 },
   "plugin": { type: "string", help: "module to load first; repeatable", repeatable: true },
 });
 
@@ -49,9 +50,6 @@ export async function report(
   session: Session,
   flags: Values<typeof REPORT_FLAGS>,
 ): Promise<{ report: string }> {
-  if (flags["log-dir"].length === 0) {
-    throw dataError("No run was named", "deno task report", "give --log-dir=<run>, once for each run");
-  }
   const runs: ReportedRun[] = [];
   for (const logDir of flags["log-dir"]) runs.push(await readRun(session, logDir, flags.seed));
   await writeFileAtomic(flags.output, await renderReport(flags.title, runs));

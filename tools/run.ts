@@ -29,7 +29,7 @@ const TASKS: Readonly<Record<string, Task>> = {
   "report": { commands: script("tasks/report.ts"), gpu: false },
   "setup": { commands: script("tasks/setup.ts"), gpu: true },
   "bench": { commands: script("bench/main.ts", "--allow-ffi"), gpu: true },
-  "test": { commands: [["test", "--quiet", "--no-prompt", ...CONFIG, "-A", "tests/"]], gpu: true },
+  "test": { commands: [["test", "--quiet", "--no-prompt", ...CONFIG, "-A"]], gpu: true },
   "ok": {
     commands: [
       ["fmt", "--check", ...CONFIG],
@@ -64,9 +64,13 @@ const TASKS: Readonly<Record<string, Task>> = {
   },
 };
 
-/** The driver package of Debian and Ubuntu that computes on the CPU. */
-const DRIVER = "mesa-vulkan-drivers";
-const INSTALL = `apt-get install -y --no-install-recommends ${DRIVER}`;
+/** Packages with the driver that computes on the CPU, by the program that installs them. */
+const INSTALL: Readonly<Record<string, readonly string[]>> = {
+  "apt-get": ["install", "-y", "--no-install-recommends", "mesa-vulkan-drivers"],
+  "dnf": ["install", "-y", "mesa-vulkan-drivers"],
+  "pacman": ["-S", "--noconfirm", "vulkan-swrast"],
+  "apk": ["add", "mesa-vulkan-swrast"],
+};
 
 /** JSR is given up after this long, so that a network that swallows packets costs seconds, not minutes. */
 const PROBE_MS = 5000;
@@ -88,11 +92,19 @@ async function run(program: string, args: readonly string[], inherit: boolean, s
   if (inherit) {
     // The task may need a moment to save its state, so it decides when this ends. A terminal sends an interrupt to
     // both; a request to terminate reaches only this process.
-    const terminate = () => child.kill("SIGTERM"), interrupt = () => {};
-    Deno.addSignalListener("SIGTERM", terminate);
+    const terminate = () => {
+      try {
+        child.kill("SIGTERM");
+      } catch {
+        // It has just ended by itself.
+      }
+    };
+    const interrupt = () => {};
+    const windows = Deno.build.os === "windows";
+    if (!windows) Deno.addSignalListener("SIGTERM", terminate);
     Deno.addSignalListener("SIGINT", interrupt);
     const { code } = await child.status;
-    Deno.removeSignalListener("SIGTERM", terminate);
+    if (!windows) Deno.removeSignalListener("SIGTERM", terminate);
     Deno.removeSignalListener("SIGINT", interrupt);
     return { code, output: "" };
   }
@@ -101,7 +113,7 @@ async function run(program: string, args: readonly string[], inherit: boolean, s
 }
 
 /** The configuration to use: what CREDENCE_CONFIG names, else deno.json if JSR's packages can be had. */
-async function chooseConfig(): Promise<string> {
+export async function chooseConfig(): Promise<string> {
   const forced = Deno.env.get("CREDENCE_CONFIG");
   if (forced) return forced;
   const probe = ["cache", "--quiet", "--no-lock", "--config", "deno.json", "tools/probe.ts"];
@@ -126,17 +138,18 @@ async function hasAdapter(): Promise<boolean> {
 /** Makes sure that there is an adapter, installing the software driver where that is possible. */
 async function ensureAdapter(): Promise<boolean> {
   if (await hasAdapter()) return true;
-  const apt = Deno.build.os === "linux" &&
-    await run("apt-get", ["--version"], false).then(() => true, () => false);
-  if (!apt || Deno.uid() !== 0) {
-    const fix = Deno.build.os === "linux" ? `sudo ${INSTALL}` : "install your GPU vendor's driver";
-    say(`No usable WebGPU adapter. Run this once, then try again:\n  ${fix}`);
+  const installer = Deno.build.os === "linux" ? await findInstaller() : undefined;
+  const command = installer === undefined
+    ? "install a Vulkan driver: your GPU vendor's, or lavapipe of Mesa, which computes on the CPU"
+    : `${Deno.uid() === 0 ? "" : "sudo "}${installer} ${INSTALL[installer].join(" ")}`;
+  if (installer !== "apt-get" || Deno.uid() !== 0) {
+    say(`No usable WebGPU adapter. Run this once, then try again:\n  ${command}`);
     return false;
   }
-  say(`No usable WebGPU adapter: installing ${DRIVER}, which computes on the CPU ...`);
+  say("No usable WebGPU adapter: installing mesa-vulkan-drivers, which computes on the CPU ...");
   Deno.env.set("DEBIAN_FRONTEND", "noninteractive");
-  await run("apt-get", ["update"], false);
-  const { code, output } = await run("apt-get", INSTALL.split(" ").slice(1), false);
+  await run(installer, ["update"], false);
+  const { code, output } = await run(installer, INSTALL[installer], false);
   // This process has already looked for drivers, so only a new one sees what was installed.
   const probe = [
     "run",
@@ -148,12 +161,16 @@ async function ensureAdapter(): Promise<boolean> {
     "--probe",
   ];
   if (code === 0 && (await run(Deno.execPath(), probe, false)).code === 0) return true;
-  say(
-    `${
-      output.split("\n").slice(-5).join("\n")
-    }\nThat did not work. Run this once, then try again:\n  ${INSTALL}`,
-  );
+  const tail = output.trimEnd().split("\n").slice(-5).join("\n");
+  say(`${tail}\nThat did not work. Run this once, then try again:\n  ${command}`);
   return false;
+}
+
+async function findInstaller(): Promise<string | undefined> {
+  for (const name of Object.keys(INSTALL)) {
+    if (await run(name, ["--version"], false).then(() => true, () => false)) return name;
+  }
+  return undefined;
 }
 
 async function main([name, ...args]: readonly string[]): Promise<number> {
@@ -166,7 +183,7 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
     );
     return 2;
   }
-  const asksForHelp = args.includes("--help");
+  const asksForHelp = args.includes("--help") || args.includes("-h");
   if (task.gpu && !asksForHelp && !await ensureAdapter()) return 3;
   const config = await chooseConfig();
   Deno.env.set("CREDENCE_CONFIG", config);

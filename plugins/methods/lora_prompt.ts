@@ -97,7 +97,7 @@ async function train(
   rows: TrainingRows,
   context: TrainingContext<LoraPromptOptions>,
 ): Promise<string> {
-  const { options, rng, batchSize, maxSteps, folder, progress, log } = context;
+  const { options, rng, batchSize, maxSteps, folder, progress, log, signal } = context;
   checkOptions(options);
   const trainRows = decided(rows.train);
   checkClasses(trainRows);
@@ -127,12 +127,14 @@ async function train(
         gradient_norm: losses.gradientNorm,
       });
       progress.update(trainer.step, maxSteps, `loss ${loss.toFixed(3)}`);
-      if (trainer.step % every === 0 || trainer.step === maxSteps) {
-        if (validation.length > 0) {
+      const stopped = signal?.aborted ?? false, due = trainer.step % every === 0 || trainer.step === maxSteps;
+      if (due || stopped) {
+        if (due && validation.length > 0) {
           const { choice, divergence } = await evaluateInBatches(trainer, validation, batchSize);
           log(trainer.step, { eval_q_loss: choice, eval_kl_loss: divergence });
         }
         last = await saveCheckpoint(model, adapter, trainer, folder);
+        if (trainer.step < maxSteps) signal?.throwIfAborted();
       }
     }
     return last ?? await saveCheckpoint(model, adapter, trainer, folder);

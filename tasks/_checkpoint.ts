@@ -1,0 +1,30 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { dataError, exists, hashFile } from "../core/mod.ts";
+
+/** Written beside an adapter after it was trained, and recorded by itself. */
+const TEMPERATURE_FILE = "temperature_model.safetensors";
+
+/** Hash of all files of a checkpoint, whichever its method wrote; without its temperature. */
+export async function checkpointFingerprint(folder: string): Promise<string> {
+  if (!await exists(folder)) {
+    throw dataError(
+      `There is no checkpoint ${folder}`,
+      folder,
+      "check the path, or train with calibration-tune",
+    );
+  }
+  const files: string[] = [], steps: number[] = [];
+  for await (const { name, isFile } of Deno.readDir(folder)) {
+    const step = /^checkpoint-(\d+)$/.exec(name)?.[1];
+    if (step !== undefined) steps.push(Number(step));
+    if (isFile && name !== TEMPERATURE_FILE) files.push(name);
+  }
+  if (steps.length > 0) {
+    const fix = `name one of them, as in ${join(folder, `checkpoint-${Math.max(...steps)}`)}`;
+    throw dataError(`${folder} is the folder of a run, which holds checkpoints`, folder, fix);
+  }
+  const hash = createHash("sha256");
+  for (const name of files.sort()) hash.update(`${name}\0${await hashFile(join(folder, name))}\0`);
+  return hash.digest("hex");
+}
