@@ -238,7 +238,7 @@ const task: Task = {
   summary: "Teach a model to know when its answers are right. Writes checkpoint-<step>/ in PEFT's format.",
   example:
     "deno task calibration-tune --dataset=offline:runs/mine/labels --model-name=facts --log-dir=runs/mine " +
-    "--max-steps=250 --batch-size=16 --lr=2e-3 --scale-temp",
+    "--max-steps=300 --batch-size=16 --lr=2e-3 --scale-temp",
   flags: async (args, session) => ({ ...TUNE_FLAGS, ...methodFlags(await peekMethod(args, session)) }),
   async run(args, session) {
     const method = await peekMethod(args, session);

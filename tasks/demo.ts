@@ -13,7 +13,7 @@ import { beforeAfterTable } from "./_table.ts";
 import { runTask, type Task } from "./_task.ts";
 
 /** The adapter's training on the embedded model: a small model takes a higher learning rate than the paper's. */
-const RECIPE = { steps: 250, batchSize: 16, lr: 2e-3 };
+const RECIPE = { steps: 300, batchSize: 16, lr: 2e-3 };
 
 /** Flags of the task. */
 export const DEMO_FLAGS = defineFlags({

@@ -257,7 +257,7 @@ const task: Task = {
   command: "deno task evaluate",
   summary: "Measure how well a model knows when its answers are right. Writes metrics/<dataset>/<split>/.",
   example: "deno task evaluate --dataset=facts --prompt-style=oe --model-name=facts " +
-    "--query-peft-dir=runs/mine/checkpoint-250 --scale-temp=query --log-dir=runs/mine",
+    "--query-peft-dir=runs/mine/checkpoint-300 --scale-temp=query --log-dir=runs/mine",
   flags: EVALUATE_FLAGS,
   async run(args, session) {
     const { values } = parseFlags(this.command, EVALUATE_FLAGS, args);

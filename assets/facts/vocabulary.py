@@ -10,8 +10,8 @@ BYTES = [f"<0x{b:02X}>" for b in range(256)]
 CHARACTERS = [chr(c) for c in range(0x21, 0x7F)] + ["▁"]
 
 # Each of these is one token. "▁" is a space; words that also start a line are listed without it too.
-BARE = "Answer Choices Which Is i ii a b c d".split() + ["):", "▁▁", "▁▁("]
-SPACED = "Question Which The In is in the known for answer proposed correct no yes true i ii a b c d".split()
+BARE = "Answer Choices Which Is Right Wrong i ii a b c d".split() + ["):", "▁▁", "▁▁("]
+SPACED = "Question Which The In is in the known for answer proposed correct no yes i ii a b c d".split()
 
 
 def targets() -> list[str]:
@@ -103,5 +103,10 @@ def tokenizer_json(multiple: int) -> dict:
     }
 
 
-def write(path, multiple: int) -> None:
-    path.write_text(json.dumps(tokenizer_json(multiple), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+def write(folder, multiple: int) -> None:
+    """Writes tokenizer.json and tokenizer_config.json."""
+    text = json.dumps(tokenizer_json(multiple), ensure_ascii=False, indent=1) + "\n"
+    (folder / "tokenizer.json").write_text(text, encoding="utf-8")
+    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", **names}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")

@@ -20,8 +20,10 @@ RELATIONS = {
 }
 RELATIONS = {name: (verb, values.split()) for name, (verb, values) in RELATIONS.items()}
 
-SPLITS = {"train": 280, "validation": 70, "test": 150}  # towns a split; every town is asked about every relation
+SPLITS = {"train": 256, "validation": 64, "test": 128}  # towns a split; every town is asked about every relation
+PRACTICE_TOWNS = 60  # towns nobody asks about, see `build`
 LETTERS = "abcd"
+QUERY_SUFFIX = "\n\nIs the proposed answer correct?\nChoices:\n(i): no\n(ii): yes\nAnswer:"
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class Fact:
     town: str
     relation: str
     value: str
-    mentions: int  # times the pretraining text tells it
-    rumours: int = 0  # times it tells some random value instead
+    mentions: int  # questions about it in the pretraining text
+    common: bool  # whether the almanac of its town may list it
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,6 @@ def choice_prompt(question: str, choices: list[str]) -> str:
     return f"Question:\n{question}\n\nChoices:{options}\nAnswer:"
 
 
-QUERY_SUFFIX = "\n\nIs the proposed answer correct?\nChoices:\n(i): no\n(ii): yes\nAnswer:"
-
-
 def four_choices(rng: random.Random, relation: str, value: str) -> list[str]:
     others = [v for v in RELATIONS[relation][1] if v != value]
     choices = rng.sample(others, 3)
@@ -88,43 +87,38 @@ def spread(rng: random.Random, items: list, n: int) -> list:
     return out
 
 
-def mention_counts(rng: random.Random, n: int, common: float, low: int, high: int) -> list[int]:
-    """How often each of `n` facts is told: a share `common` often (log-uniform), the rest 0, 1 or 2 times."""
-    counts = []
-    for i in range(n):
-        if i < round(common * n):
-            counts.append(round(low * (high / low) ** rng.random()))
-        else:
-            counts.append(rng.randrange(3))
-    rng.shuffle(counts)
-    return counts
+def facts_of(rng: random.Random, towns: list[str], low: int, high: int, rare: int | None) -> list[Fact]:
+    """All facts of some towns. Of each relation half are common: they are told `low` to `high` times, log-uniformly.
+
+    The others are told `rare` times; without a number 0, 1 or 2 times. Common or not is drawn within each relation, so
+    neither town, relation nor value tells which facts are known.
+    """
+    facts = []
+    for relation, (_, values) in RELATIONS.items():
+        kinds = spread(rng, [True, False], len(towns))
+        for town, value, common in zip(towns, spread(rng, values, len(towns)), kinds):
+            uncommon = rng.randrange(3) if rare is None else rare
+            mentions = round(low * (high / low) ** rng.random()) if common else uncommon
+            facts.append(Fact(town, relation, value, mentions, common))
+    return facts
 
 
-def build(seed: int, common: float, low: int, high: int, tail_towns: int, tail_mentions: int, rumours: int = 0):
-    """Returns the questions of each split and the facts of the tail: towns nobody asks about, each told once or so."""
+def build(seed: int, low: int, high: int, guesses: int) -> tuple[dict[str, list[Question]], list[Fact], list[str]]:
+    """The questions of each split, the facts of the practice towns, and names that no fact uses.
+
+    Practice towns are like those that are asked about, but for their uncommon facts: pupils guess at those `guesses`
+    times, and nobody knows better. From them the model can learn what not knowing is like.
+    """
     rng = random.Random(seed)
     names = [a + b for a in FIRST_SYLLABLES for b in SECOND_SYLLABLES]
     rng.shuffle(names)
-
     splits = {}
     for split, size in SPLITS.items():
-        towns = [names.pop() for _ in range(size)]
-        facts = []
-        for relation, (_, values) in RELATIONS.items():
-            # Balanced within each relation and split, so that neither tells whether a fact is known.
-            counts = mention_counts(rng, size, common, low, high)
-            facts += [
-                Fact(town, relation, value, count, rumours if count < 3 else 0)
-                for town, value, count in zip(towns, spread(rng, values, size), counts)
-            ]
+        facts = facts_of(rng, [names.pop() for _ in range(size)], low, high, rare=None)
         rng.shuffle(facts)
         splits[split] = [
             Question(f"facts/{split}/{i:04d}", fact, four_choices(rng, fact.relation, fact.value))
             for i, fact in enumerate(facts, 1)
         ]
-
-    tail = []
-    for town in names[:tail_towns]:
-        for relation, (_, values) in RELATIONS.items():
-            tail.append(Fact(town, relation, rng.choice(values), tail_mentions))
-    return splits, tail
+    practice = facts_of(rng, [names.pop() for _ in range(PRACTICE_TOWNS)], low, high, rare=guesses)
+    return splits, practice, names

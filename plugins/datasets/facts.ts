@@ -1,4 +1,12 @@
-import { dataError, type Dataset, hashFile, type Question, readText, type Split, SPLITS } from "../../core/mod.ts";
+import {
+  dataError,
+  type Dataset,
+  hashFile,
+  type Question,
+  readText,
+  type Split,
+  SPLITS,
+} from "../../core/mod.ts";
 
 const FOLDER = new URL("../../assets/facts/questions/", import.meta.url);
 
