@@ -104,7 +104,7 @@ const RULES: readonly Rule[] = [
     project: ["core"],
     packages: ["@std/csv", "@std/assert", "fastest-levenshtein", "vega", "vega-lite"],
   },
-  { who: "kernels", project: ["kernels", "core/errors.ts"] },
+  { who: "kernels", project: ["kernels", "core/errors.ts"], packages: ["node:timers"] },
   { who: "model", project: ["model", "kernels", "core"], packages: ["@huggingface/tokenizers"] },
   {
     who: "plugins/datasets",

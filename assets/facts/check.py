@@ -27,7 +27,7 @@ STYLES = {"oe": 30, "choice": 1}  # style -> max_new_tokens
 
 LEARNING_RATE = 2e-3
 BATCH_SIZE = 16
-STEPS = 500
+STEPS = 300
 KL_DECAY = 1.0
 SEED = 137
 

@@ -11,7 +11,7 @@ const FACTS = new URL("../../assets/facts/model/", import.meta.url).pathname;
 interface TokenizerJson {
   added_tokens: { id: number; content: string }[];
   post_processor: unknown;
-  model: { type: string; vocab: Record<string, number>; merges: [string, string][] };
+  model: { type: string; vocab: Record<string, number>; merges: string[] };
 }
 
 /** Runs with a folder that holds the embedded model's tokenizer and nothing else. */
@@ -78,7 +78,7 @@ Deno.test("Tokenizer.answerToken() names the last token of a text, and decode() 
 
 Deno.test("answerTokens() refuses a tokenizer where ii is not one token, naming its file", async () => {
   const edit = ({ model }: TokenizerJson) => {
-    model.merges = model.merges.filter((pair) => !pair.join("").endsWith("ii"));
+    model.merges = model.merges.filter((merge) => !merge.replace(" ", "").endsWith("ii"));
   };
   await withEdited(edit, async (folder) => {
     const tokenizer = await openTokenizer(folder);
