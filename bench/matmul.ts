@@ -8,7 +8,7 @@ import { type Contestant, race } from "./timing.ts";
 
 /** Products as models have them: tokens, inputs, outputs. */
 const SHAPES = [
-  { rows: 1024, depth: 128, columns: 320, like: "embedded model, feed-forward" },
+  { rows: 1024, depth: 96, columns: 256, like: "embedded model, feed-forward" },
   { rows: 256, depth: 576, columns: 1536, like: "SmolLM2-135M, feed-forward" },
   { rows: 192, depth: 2048, columns: 2048, like: "TinyLlama-1.1B, attention" },
 ] as const;

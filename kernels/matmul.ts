@@ -35,7 +35,7 @@ export const matmul: Kernel<
   },
   buffers: { x: "read", weight: "read", z: "read", lora_b: "read", residual: "read", y: "read_write" },
   packed: "weight",
-  constants: { cpu: { row_tile: 16, column_tile: 16 }, gpu: { row_tile: 64, column_tile: 64 } },
+  constants: { cpu: { row_tile: 16, column_tile: 32 }, gpu: { row_tile: 64, column_tile: 64 } },
   shapes: ({ rows, columns, depth, rank, lora_rows, add_residual, y_stride }) => ({
     x: [rows, depth],
     weight: [columns, depth],
