@@ -68,12 +68,16 @@ that the answer is right. Accuracy is that of the answers; Brier score, ECE and 
 higher (0.5 is chance).</p>`;
 }
 
-/** Says in words when confidence tells right from wrong no better than a coin. */
+/** Says in words when confidence tells right from wrong no better than a coin, or cannot be judged. */
 function verdicts(runs: readonly ReportedRun[]): string {
   const lines = runs.flatMap(({ title, summary: { metrics } }) => {
     const auroc = metrics.auroc;
-    if (auroc === undefined || "undefined" in auroc || auroc.low === null || auroc.high === null) return [];
-    if (auroc.low > 0.5) return [];
+    if (auroc !== undefined && "undefined" in auroc) {
+      return [
+        `${title}: whether confidence tells right answers from wrong ones cannot be said. ${auroc.undefined}.`,
+      ];
+    }
+    if (auroc === undefined || auroc.low === null || auroc.high === null || auroc.low > 0.5) return [];
     const worse = auroc.high < 0.5 ? "worse than chance" : "no better than chance";
     return [`${title}: confidence tells right answers from wrong ones ${worse} (AUROC ${cell(auroc)}).`];
   });

@@ -65,6 +65,10 @@ Deno.test("renderReport() shows a value without its interval where there is none
 Deno.test("renderReport() says why a metric is undefined", async () => {
   const html = await render(run({ summary: summary({ undefined: "all 3 answers are wrong" }) }));
   assertRow(html, ["auroc", "undefined: all 3 answers are wrong"]);
+  assertStringIncludes(
+    html,
+    "before: whether confidence tells right answers from wrong ones cannot be said. all 3 answers are wrong.",
+  );
 });
 
 for (
