@@ -6,6 +6,9 @@
  */
 import type { Generation, Label, Labeled, Prompt, Question, Split, StoredRow } from "./records.ts";
 import type { Rng } from "./rng.ts";
+import type { TransformerDescription } from "./transformer.ts";
+
+export type { ExpertDescription, LinearName, RopeScaling, TransformerDescription } from "./transformer.ts";
 
 /** What kinds of plugin there are. */
 export type PluginKind = "dataset" | "prompt-style" | "labeler" | "method" | "metric" | "model";
@@ -324,40 +327,14 @@ export interface LanguageModel {
   createTrainer(adapter: Adapter, options: OptimizerOptions, seed: number): Trainer;
 }
 
-/** The shape of a decoder-only transformer of the Llama family. */
-export interface TransformerDescription {
-  /** Blocks of attention and feed-forward. */
-  readonly layers: number;
-  /** Values of a hidden state, `C`. */
-  readonly width: number;
-  /** Query heads, `H`. */
-  readonly heads: number;
-  /** Key/value heads, `K`; divides `heads`. */
-  readonly kvHeads: number;
-  /** Values of a head, `D`; `heads` × `headDim` may differ from `width`. */
-  readonly headDim: number;
-  /** Width of the gated feed-forward layer. */
-  readonly feedForward: number;
-  /** Rows of the embedding, `V`; at least as many as the tokenizer has tokens. */
-  readonly vocabulary: number;
-  /** Longest sequence, in tokens. */
-  readonly contextLength: number;
-  /** Added to the mean square in RMSNorm. */
-  readonly normEpsilon: number;
-  /** Base wavelength of the rotary embedding, unitless. */
-  readonly ropeTheta: number;
-  /** Whether the output layer is the embedding. */
-  readonly tiedEmbeddings: boolean;
-}
-
 /** Maps a family's `config.json` to what the engine runs. */
 export interface ModelFamily<O extends Options = Options> extends PluginBase<O> {
   /** Marks the contract: `describe`. */
   readonly kind: "model";
   /** Values of `model_type` in `config.json` that it understands. */
   readonly modelTypes: readonly string[];
-  /** Short names users may type, and the folder (a URL) each stands for. */
-  readonly aliases: Readonly<Record<string, URL>>;
+  /** Short names users may type, and what each stands for: a folder (a URL), or a name such as `hf:owner/name`. */
+  readonly aliases: Readonly<Record<string, URL | string>>;
   /**
    * The transformer that a parsed `config.json` stands for.
    *

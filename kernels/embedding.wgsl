@@ -1,13 +1,15 @@
-// embedding   y[r, c] = weight[ids[r], c]
-//   ids     [rows] u32 in, each below vocabulary
-//   weight  [vocabulary, width] packed in
-//   y       [rows, width] f32 out, overwritten
+// embedding   y[r, c] = weight[ids[r] - first, c]
+//                                          where first <= ids[r] < first + vocabulary
+//   ids     [rows] u32 in
+//   weight  [vocabulary, width] packed in: the rows of ids from first on
+//   y       [rows, width] f32 out, overwritten; rows of other ids are left alone, for another part of the matrix
 //   width a multiple of 4 and of a weight pack
 // One invocation per weight pack.
 struct Params {
   rows: u32,
   width: u32,
   vocabulary: u32,
+  first: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -18,10 +20,12 @@ struct Params {
 @compute @workgroup_size(64)
 fn embedding(@builtin(global_invocation_id) id: vec3u) {
   let packs = params.width / (4u * packed_quarters);
-  if (id.x >= packs) {
+  // An id below first wraps around to one far beyond the vocabulary.
+  let row = ids[id.y] - params.first;
+  if (id.x >= packs || row >= params.vocabulary) {
     return;
   }
-  let w = weight[ids[id.y] * packs + id.x];
+  let w = weight[row * packs + id.x];
   for (var quarter = 0u; quarter < packed_quarters; quarter++) { // @unroll
     y[(id.y * packs + id.x) * packed_quarters + quarter] = unpack(w, quarter);
   }

@@ -1,8 +1,9 @@
-// token_logits   logits[r, j] = sum over c of x[r, c] * weight[ids[j], c]
+// token_logits   logits[r, j] = sum over c of x[r, c] * weight[ids[j] - first, c]
+//                               where first <= ids[j] < first + vocabulary
 //   x       [rows, width] f32 in
-//   weight  [vocabulary, width] packed in
-//   ids     [tokens] u32 in, each below vocabulary
-//   logits  [rows, tokens] f32 out, overwritten
+//   weight  [vocabulary, width] packed in: the rows of ids from first on
+//   ids     [tokens] u32 in
+//   logits  [rows, tokens] f32 out, overwritten; those of other ids are left alone, for another part of the matrix
 //   width a multiple of 4 and of a weight pack
 // One workgroup per logit; its lanes stride over the row. Sums in f32.
 struct Params {
@@ -10,6 +11,7 @@ struct Params {
   width: u32,
   tokens: u32,
   vocabulary: u32,
+  first: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -23,7 +25,10 @@ fn token_logits(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
   enter(lane);
   let packs = params.width / (4u * packed_quarters);
   let x_first = group.y * packs * packed_quarters;
-  let weight_first = ids[group.x] * packs;
+  // An id below first wraps around to one far beyond the vocabulary.
+  let token = ids[group.x] - params.first;
+  let inside = token < params.vocabulary;
+  let weight_first = select(0u, token, inside) * packs;
   var sum = 0.0;
   for (var pack = lane; pack < packs; pack += lanes) {
     let w = weight[weight_first + pack];
@@ -32,7 +37,7 @@ fn token_logits(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
     }
   }
   let logit = lanes_sum(sum);
-  if (lane == 0u) {
+  if (lane == 0u && inside) {
     logits[group.y * params.tokens + group.x] = logit;
   }
 }

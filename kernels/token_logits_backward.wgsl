@@ -1,7 +1,8 @@
-// token_logits_backward   dx[r, c] += sum over j of dlogits[r, j] * weight[ids[j], c]
+// token_logits_backward   dx[r, c] += sum over j of dlogits[r, j] * weight[ids[j] - first, c]
+//                                    where first <= ids[j] < first + vocabulary
 //   dlogits  [rows, tokens] f32 in
-//   weight   [vocabulary, width] packed in; frozen, so it gets no gradient
-//   ids      [tokens] u32 in, each below vocabulary
+//   weight   [vocabulary, width] packed in: the rows of ids from first on; frozen, so it gets no gradient
+//   ids      [tokens] u32 in; others belong to another part of the matrix
 //   dx       [rows, width] f32 in/out, accumulated
 //   width a multiple of 4 and of a weight pack
 // One invocation per weight pack of columns. Sums in f32.
@@ -10,6 +11,7 @@ struct Params {
   width: u32,
   tokens: u32,
   vocabulary: u32,
+  first: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -26,8 +28,11 @@ fn token_logits_backward(@builtin(global_invocation_id) id: vec3u) {
   }
   var sum: array<vec4f, packed_quarters>;
   for (var token = 0u; token < params.tokens; token++) {
-    let w = weight[ids[token] * packs + id.x];
-    let gradient = dlogits[id.y * params.tokens + token];
+    // An id below first wraps around to one far beyond the vocabulary.
+    let row = ids[token] - params.first;
+    let inside = row < params.vocabulary;
+    let w = weight[select(0u, row, inside) * packs + id.x];
+    let gradient = select(0.0, dlogits[id.y * params.tokens + token], inside);
     for (var quarter = 0u; quarter < packed_quarters; quarter++) { // @unroll
       sum[quarter] += gradient * unpack(w, quarter);
     }

@@ -1,12 +1,12 @@
 import { UserError } from "../core/errors.ts";
 import { dataError } from "../core/files.ts";
-import type { Adapter, LoraOptions, TransformerDescription } from "../core/types.ts";
+import type { Adapter, LinearName, LoraOptions, TransformerDescription } from "../core/types.ts";
 import type { Rng } from "../core/rng.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import type { Tensor } from "../kernels/tensor.ts";
 
 /** The linear layers of a transformer block, in the order of the forward pass. */
-export const LINEAR_NAMES = [
+export const LINEAR_NAMES: readonly LinearName[] = [
   "q_proj",
   "k_proj",
   "v_proj",
@@ -14,10 +14,7 @@ export const LINEAR_NAMES = [
   "gate_proj",
   "up_proj",
   "down_proj",
-] as const;
-
-/** A linear layer of a block, by its Hugging Face name. */
-export type LinearName = typeof LINEAR_NAMES[number];
+];
 
 /** Values between the starts of two matrices: WebGPU binds buffers at multiples of 256 bytes. */
 const ALIGNMENT = 64;

@@ -127,7 +127,7 @@ async function nextTokens(
   active?: Omit<ActiveAdapter, "rows">,
 ): Promise<{ tokens: Uint32Array; logprobs: Float32Array }> {
   const { gpu, weights: { head } } = model;
-  const count = rows.length, [vocabulary] = head.shape, stride = Math.ceil(vocabulary / 4) * 4;
+  const count = rows.length, vocabulary = head.rows, stride = Math.ceil(vocabulary / 4) * 4;
   const batch = packCached(gpu, sequences, cache, model.headGroup, active !== undefined);
   const { hidden } = model.forward(batch, active && { ...active, rows: batch.adaptedRows });
   const logits = gpu.tensor("logits", "f32", [count, stride]);

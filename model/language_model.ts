@@ -17,13 +17,13 @@ import type {
 import type { Rng } from "../core/rng.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import type { Tensor } from "../kernels/tensor.ts";
-import { tokenLogits } from "../kernels/token_logits.ts";
 import { LoraAdapter } from "./adapter.ts";
 import { checkSequences, packGroups } from "./batch.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { readConfigFile } from "./config_file.ts";
 import { generate } from "./generator.ts";
 import { Llama } from "./llama.ts";
+import { logitsOf } from "./ops.ts";
 import { loadAdapter, saveAdapter } from "./peft.ts";
 import { openTokenizer } from "./tokenizer.ts";
 import { LoraTrainer } from "./trainer.ts";
@@ -202,12 +202,7 @@ class LlamaLanguageModel implements OpenModel {
     const [adapted, plain] = adapter ? [groups, []] : [[], groups];
     const batch = packGroups(gpu, { adapted, plain, outputs, backward: false }, this.transformer.headGroup);
     const { hidden } = this.transformer.forward(batch, adapter && { adapter, rows: batch.adaptedRows });
-    const rows = sequences.length, [tokens] = ids.shape, [vocabulary, width] = head.shape;
-    const logits = gpu.tensor("answer logits", "f32", [rows, tokens]);
-    gpu.run(tokenLogits, {
-      params: { rows, width, tokens, vocabulary },
-      buffers: { x: hidden, weight: head, ids, logits },
-    });
+    const logits = logitsOf(gpu, head, hidden, ids, sequences.length);
     batch.free();
     gpu.free(hidden);
     const values = await gpu.readF32(logits);

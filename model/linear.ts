@@ -7,6 +7,7 @@ import { matmulBackward } from "../kernels/matmul_backward.ts";
 import { matmulSkinny } from "../kernels/matmul_skinny.ts";
 import type { Tensor } from "../kernels/tensor.ts";
 import type { LoraAdapter, LoraSite } from "./adapter.ts";
+import { type Matrix, rowsOf } from "./matrix.ts";
 
 /** Rows up to which a product is bound by loading the weights, not by arithmetic. */
 const SKINNY_ROWS = 4;
@@ -41,35 +42,44 @@ export interface Target {
  * `y = x Wᵀ`, and on adapted rows `+ scale · drop(x) Aᵀ Bᵀ`.
  *
  * @param x `[rows, inputs]`
- * @param weight `[outputs, inputs]`
+ * @param weight `[outputs, inputs]`; of a matrix in parts, each gives its own columns of `y`
  * @returns `drop(x) Aᵀ`, `[adapted rows, rank]`, for the backward pass, if there is a site; the caller frees it
  */
 export function linear(
   gpu: Gpu,
-  weight: Tensor,
+  weight: Matrix,
   x: Tensor,
   rows: number,
   { y, stride, first, residual }: Target,
   active?: ActiveAdapter,
   site?: LoraSite,
 ): Tensor | undefined {
-  const [outputs, inputs] = weight.shape;
   const z = active && site ? loraDown(gpu, x, active, site) : undefined;
-  product(gpu, rows, {
-    params: {
-      rows,
-      columns: outputs,
-      depth: inputs,
-      rank: z ? site!.rank : 0,
-      lora_rows: z ? active!.rows : 0,
-      lora_scale: z ? active!.adapter.scale : 0,
-      add_residual: residual ? 1 : 0,
-      y_stride: stride,
-      y_first: first,
-    },
-    // A call without LoRA or residual still has to bind something there; x is at hand.
-    buffers: { x, weight, z: z ?? x, lora_b: z ? site!.b : x, residual: residual ?? x, y },
-  });
+  for (const { first: firstOutput, tensor } of weight.parts) {
+    const [outputs, inputs] = tensor.shape;
+    product(gpu, rows, {
+      params: {
+        rows,
+        columns: outputs,
+        depth: inputs,
+        rank: z ? site!.rank : 0,
+        lora_rows: z ? active!.rows : 0,
+        lora_scale: z ? active!.adapter.scale : 0,
+        add_residual: residual ? 1 : 0,
+        y_stride: stride,
+        y_first: first + firstOutput,
+      },
+      // A call without LoRA or residual still has to bind something there; x is at hand.
+      buffers: {
+        x,
+        weight: tensor,
+        z: z ?? x,
+        lora_b: z ? rowsOf(site!.b, firstOutput, outputs) : x,
+        residual: residual ?? x,
+        y,
+      },
+    });
+  }
   return z;
 }
 
@@ -105,26 +115,26 @@ export interface Gradient {
  */
 export function linearBackward(
   gpu: Gpu,
-  weight: Tensor,
+  weight: Matrix,
   rows: number,
   output: OutputGradient,
   dx: Tensor | undefined,
   accumulate: boolean,
   lora?: LoraBackward,
 ): void {
-  const [columns, depth] = weight.shape;
-  if (dx) {
+  for (const { first, tensor } of dx ? weight.parts : []) {
+    const [columns, depth] = tensor.shape;
     gpu.run(matmulBackward, {
       params: {
         rows,
         columns,
         depth,
         dy_stride: output.stride,
-        dy_first: output.first,
+        dy_first: output.first + first,
         scale: 1,
-        accumulate: accumulate ? 1 : 0,
+        accumulate: accumulate || first > 0 ? 1 : 0,
       },
-      buffers: { dy: output.dy, weight, dx },
+      buffers: { dy: output.dy, weight: tensor, dx: dx! },
     });
   }
   if (lora) loraBackward(gpu, output, dx, lora);

@@ -5,14 +5,14 @@
  * There is no autograd: `backward` is `forward` read from the end, each kernel replaced by its gradient. The base
  * weights are frozen, so gradients flow through them but are taken only for the adapter.
  */
-import type { TransformerDescription } from "../core/types.ts";
+import type { LinearName, TransformerDescription } from "../core/types.ts";
 import { attention } from "../kernels/attention.ts";
 import { attentionBackwardKeyValue } from "../kernels/attention_backward_key_value.ts";
 import { attentionBackwardQuery } from "../kernels/attention_backward_query.ts";
 import { attentionDelta } from "../kernels/attention_delta.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import type { Tensor } from "../kernels/tensor.ts";
-import type { LinearName, LoraSite } from "./adapter.ts";
+import type { LoraSite } from "./adapter.ts";
 import type { PackedBatch } from "./batch.ts";
 import {
   type ActiveAdapter,
@@ -22,6 +22,7 @@ import {
   type LoraBackward,
   type Target,
 } from "./linear.ts";
+import type { Matrix } from "./matrix.ts";
 import {
   embed,
   gated,
@@ -396,7 +397,7 @@ interface LayerContext {
   readonly gradient: Gradient;
 }
 
-const WEIGHT: Readonly<Record<LinearName, (layer: LayerWeights) => Tensor>> = {
+const WEIGHT: Readonly<Record<LinearName, (layer: LayerWeights) => Matrix>> = {
   q_proj: ({ q }) => q,
   k_proj: ({ k }) => k,
   v_proj: ({ v }) => v,

@@ -10,13 +10,46 @@ import { scatterRows } from "../kernels/scatter_rows.ts";
 import { swiglu } from "../kernels/swiglu.ts";
 import { swigluBackward } from "../kernels/swiglu_backward.ts";
 import type { Tensor } from "../kernels/tensor.ts";
+import { tokenLogits } from "../kernels/token_logits.ts";
+import { tokenLogitsBackward } from "../kernels/token_logits_backward.ts";
+import type { Matrix } from "./matrix.ts";
 
 /** Rows of `weight` `[V, C]` by id: `[rows, C]` f32. */
-export function embed(gpu: Gpu, weight: Tensor, ids: Tensor, rows: number): Tensor {
-  const [vocabulary, width] = weight.shape;
-  const y = gpu.tensor("embedded", "f32", [rows, width]);
-  gpu.run(embedding, { params: { rows, width, vocabulary }, buffers: { ids, weight, y } });
+export function embed(gpu: Gpu, weight: Matrix, ids: Tensor, rows: number): Tensor {
+  const y = gpu.tensor("embedded", "f32", [rows, weight.columns]);
+  for (const { first, tensor } of weight.parts) {
+    const [vocabulary, width] = tensor.shape;
+    gpu.run(embedding, { params: { rows, width, vocabulary, first }, buffers: { ids, weight: tensor, y } });
+  }
   return y;
+}
+
+/** Logits of some tokens `[tokens]` after each row of `hidden`: `[rows, tokens]`. */
+export function logitsOf(gpu: Gpu, head: Matrix, hidden: Tensor, ids: Tensor, rows: number): Tensor {
+  const [tokens] = ids.shape;
+  const logits = gpu.tensor("token logits", "f32", [rows, tokens]);
+  for (const { first, tensor } of head.parts) {
+    const [vocabulary, width] = tensor.shape;
+    gpu.run(tokenLogits, {
+      params: { rows, width, tokens, vocabulary, first },
+      buffers: { x: hidden, weight: tensor, ids, logits },
+    });
+  }
+  return logits;
+}
+
+/** Gradient of {@linkcode logitsOf} for `hidden`: `[rows, C]`. */
+export function logitsOfBackward(gpu: Gpu, head: Matrix, dlogits: Tensor, ids: Tensor, rows: number): Tensor {
+  const [tokens] = ids.shape;
+  const dx = zeros(gpu, "dhidden of tokens", rows, head.columns);
+  for (const { first, tensor } of head.parts) {
+    const [vocabulary, width] = tensor.shape;
+    gpu.run(tokenLogitsBackward, {
+      params: { rows, width, tokens, vocabulary, first },
+      buffers: { dlogits, weight: tensor, ids, dx },
+    });
+  }
+  return dx;
 }
 
 /** RMSNorm of the first `rows` rows of `x` `[…, C]`. */

@@ -8,14 +8,12 @@ import { divergence, DIVERGENCE_KIND } from "../kernels/divergence.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import { gradientNorm, gradientNormGroups } from "../kernels/gradient_norm.ts";
 import type { Tensor } from "../kernels/tensor.ts";
-import { tokenLogits } from "../kernels/token_logits.ts";
-import { tokenLogitsBackward } from "../kernels/token_logits_backward.ts";
 import type { LoraAdapter } from "./adapter.ts";
 import { packGroups } from "./batch.ts";
 import { readConfigFile } from "./config_file.ts";
 import { type ActiveAdapter, type Gradient, linear, linearBackward } from "./linear.ts";
 import type { Forward, Llama } from "./llama.ts";
-import { gather, scatter, zeros } from "./ops.ts";
+import { gather, logitsOf, logitsOfBackward, scatter, zeros } from "./ops.ts";
 import { type ChoiceGroup, type DivergenceGroup, planLosses } from "./loss_plan.ts";
 import { SafetensorsFile, writeSafetensors } from "./safetensors.ts";
 
@@ -154,13 +152,11 @@ export class LoraTrainer implements Trainer {
     const gpu = this.#gpu;
     const rows = group.rows.length, tokens = group.tokens.length;
     const { head } = this.#model.weights;
-    const shape = { rows, width: this.#width, tokens, vocabulary: head.shape[0] };
     const index = gpu.upload("choice rows", Uint32Array.from(group.rows));
     const ids = gpu.upload("choice tokens", Uint32Array.from(group.tokens));
     const labels = gpu.upload("choice labels", Uint32Array.from(group.labels));
     const x = gather(gpu, forward.hidden, index, rows);
-    const logits = gpu.tensor("choice logits", "f32", [rows, tokens]);
-    gpu.run(tokenLogits, { params: shape, buffers: { x, weight: head, ids, logits } });
+    const logits = logitsOf(gpu, head, x, ids, rows);
     const loss = gpu.tensor("choice loss", "f32", [rows]);
     const dlogits = gpu.tensor("choice dlogits", "f32", [rows, tokens]);
     gpu.run(crossEntropy, {
@@ -169,8 +165,7 @@ export class LoraTrainer implements Trainer {
     });
     losses.add("choice", loss);
     if (dHidden) {
-      const dx = zeros(gpu, "dchoice", rows, this.#width);
-      gpu.run(tokenLogitsBackward, { params: shape, buffers: { dlogits, weight: head, ids, dx } });
+      const dx = logitsOfBackward(gpu, head, dlogits, ids, rows);
       scatter(gpu, dx, index, dHidden, rows);
       gpu.free(dx);
     }
@@ -187,7 +182,7 @@ export class LoraTrainer implements Trainer {
   ): void {
     const gpu = this.#gpu;
     const { head } = this.#model.weights;
-    const [vocabulary] = head.shape;
+    const vocabulary = head.rows;
     const stride = Math.ceil(vocabulary / 4) * 4;
     const perTurn = Math.max(1, Math.floor(LOGIT_BYTES / (4 * stride)));
     for (let start = 0; start < group.rows.length; start += perTurn) {

@@ -4,6 +4,7 @@ import type { ProgressSink, TransformerDescription } from "../core/types.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import { byteLength, type DType, type Tensor } from "../kernels/tensor.ts";
 import { type Checkpoint, type StoredTensor, tensorShapes } from "./checkpoint.ts";
+import { type Matrix, ROW_MULTIPLE, splitRows } from "./matrix.ts";
 
 const DTYPES: Readonly<Record<string, DType>> = { F32: "f32", F16: "f16", BF16: "bf16" };
 
@@ -12,32 +13,32 @@ export interface LayerWeights {
   /** `[C]` f32 */
   readonly inputNorm: Tensor;
   /** `[H·D, C]`, in the checkpoint's type, as are all matrices */
-  readonly q: Tensor;
+  readonly q: Matrix;
   /** `[K·D, C]` */
-  readonly k: Tensor;
+  readonly k: Matrix;
   /** `[K·D, C]` */
-  readonly v: Tensor;
+  readonly v: Matrix;
   /** `[C, H·D]` */
-  readonly o: Tensor;
+  readonly o: Matrix;
   /** `[C]` f32 */
   readonly postNorm: Tensor;
   /** `[F, C]` */
-  readonly gate: Tensor;
+  readonly gate: Matrix;
   /** `[F, C]` */
-  readonly up: Tensor;
+  readonly up: Matrix;
   /** `[C, F]` */
-  readonly down: Tensor;
+  readonly down: Matrix;
 }
 
 /** All weights of a model, on the GPU in the checkpoint's precision. */
 export interface Weights {
   /** `[V, C]` */
-  readonly embedding: Tensor;
+  readonly embedding: Matrix;
   readonly layers: readonly LayerWeights[];
   /** `[C]` f32 */
   readonly finalNorm: Tensor;
   /** `[V, C]`; the embedding itself where they are tied */
-  readonly head: Tensor;
+  readonly head: Matrix;
 }
 
 /**
@@ -67,12 +68,16 @@ function checkFits(gpu: Gpu, { file, entry: { name, dtype: type, shape } }: Stor
   if (!Object.hasOwn(DTYPES, type)) {
     throw dataError(`Tensor "${name}" is of type ${type}`, file.path, "convert it to F32, F16 or BF16");
   }
-  const bytes = byteLength(DTYPES[type], shape);
+  const dtype = DTYPES[type];
   const { maxBindingBytes, description } = gpu.adapter;
-  if (bytes <= maxBindingBytes) return;
+  if (shape.length === 2) {
+    if (splitRows(shape[0], shape[1], dtype, maxBindingBytes).length > 0) return;
+  } else if (byteLength(dtype, shape) <= maxBindingBytes) return;
+  const rows = Math.min(ROW_MULTIPLE, shape[0]), bytes = byteLength(dtype, [rows, ...shape.slice(1)]);
   throw new UserError({
     kind: "adapter",
-    what: `Tensor "${name}" takes ${bytes} bytes, but this adapter binds at most ${maxBindingBytes}`,
+    what:
+      `${rows} rows of tensor "${name}" take ${bytes} bytes, but this adapter binds at most ${maxBindingBytes}`,
     where: `${name} [${shape.join(", ")}] ${type} in ${file.path}, adapter "${description}"`,
     fix: `use a smaller model, or an adapter whose maxStorageBufferBindingSize is at least ${bytes}`,
   });
@@ -89,17 +94,24 @@ async function stream(
 ): Promise<Weights> {
   const total = stored.reduce((sum, { entry }) => sum + entry.bytes, 0);
   let done = 0;
-  const load = async (name: string): Promise<Tensor> => {
+  const load = async (name: string): Promise<Matrix> => {
     const { file, entry } = checkpoint.find(name);
-    const tensor = gpu.tensor(name, DTYPES[entry.dtype], entry.shape);
-    tensors.push(tensor);
-    let offset = 0;
-    for await (const chunk of file.chunks(entry)) {
-      gpu.write(tensor, chunk, offset);
-      offset += chunk.length;
-      progress?.update(done += chunk.length, total, name);
+    const [rows, columns] = entry.shape, dtype = DTYPES[entry.dtype];
+    const parts = splitRows(rows, columns, dtype, gpu.adapter.maxBindingBytes).map((part) => ({
+      first: part.first,
+      tensor: gpu.tensor(name, dtype, [part.rows, columns]),
+    }));
+    tensors.push(...parts.map(({ tensor }) => tensor));
+    for (const { first, tensor } of parts) {
+      const start = byteLength(dtype, [first, columns]), bytes = byteLength(dtype, tensor.shape);
+      let offset = 0;
+      for await (const chunk of file.chunks({ ...entry, start: entry.start + start, bytes })) {
+        gpu.write(tensor, chunk, offset);
+        offset += chunk.length;
+        progress?.update(done += chunk.length, total, name);
+      }
     }
-    return tensor;
+    return { rows, columns, parts };
   };
   // Norms are a sliver of the weights, so they are kept in f32 and their kernels need no variants.
   const loadNorm = async (name: string): Promise<Tensor> => {
@@ -132,7 +144,12 @@ async function stream(
 
 /** Every tensor of the weights, each once. */
 export function allTensors({ embedding, layers, finalNorm, head }: Weights): Tensor[] {
+  const values = [embedding, finalNorm, head, ...layers.flatMap((layer) => Object.values(layer))];
   return [
-    ...new Set([embedding, finalNorm, head, ...layers.flatMap((layer) => Object.values(layer) as Tensor[])]),
+    ...new Set(
+      (values as (Tensor | Matrix)[]).flatMap((value) =>
+        "parts" in value ? value.parts.map(({ tensor }) => tensor) : [value]
+      ),
+    ),
   ];
 }

@@ -103,8 +103,12 @@ export class Session {
 
   async #folder(name: string): Promise<string> {
     const families: readonly ModelFamily[] = this.registry.list("model").map(({ plugin }) => plugin);
-    const aliases = Object.assign({}, ...families.map((family) => family.aliases)) as Record<string, URL>;
-    if (Object.hasOwn(aliases, name)) return fromFileUrl(aliases[name]);
+    const aliases = Object.assign({}, ...families.map((family) => family.aliases)) as Record<
+      string,
+      URL | string
+    >;
+    const alias = Object.hasOwn(aliases, name) ? aliases[name] : undefined;
+    if (alias instanceof URL) return fromFileUrl(alias);
     if (await exists(name) && (await Deno.stat(name)).isDirectory) return name;
     throw new UserError({
       kind: "usage",

@@ -30,9 +30,23 @@ for (
         weight: uploadPacked(gpu, "weight", words, dtype, [vocabulary, width]),
         y: gpu.upload("y", noise(rows * width, 3), [rows, width]),
       };
-      gpu.run(embedding, { params: { rows, width, vocabulary }, buffers: tensors });
+      gpu.run(embedding, { params: { rows, width, vocabulary, first: 0 }, buffers: tensors });
       assertClose(await gpu.readF32(tensors.y), gatherRows(values, ids, width), EXACT, [rows, width]);
       gpu.free(...Object.values(tensors));
     });
   }
 }
+
+gpuTest("embedding of the parts of a matrix, one after the other, is that of the whole", async (gpu) => {
+  const rows = 40, width = 8, vocabulary = 11;
+  const values = noise(vocabulary * width, 1), ids = noiseIndices(rows, vocabulary, 2);
+  const idsTensor = gpu.upload("ids", ids), y = gpu.upload("y", noise(rows * width, 3), [rows, width]);
+  for (const [first, end] of [[0, 4], [4, 5], [5, 11]]) {
+    const weight = gpu.upload("part", values.slice(first * width, end * width), [end - first, width]);
+    const params = { rows, width, vocabulary: end - first, first };
+    gpu.run(embedding, { params, buffers: { ids: idsTensor, weight, y } });
+    gpu.free(weight);
+  }
+  assertClose(await gpu.readF32(y), gatherRows(values, ids, width), EXACT, [rows, width]);
+  gpu.free(idsTensor, y);
+});

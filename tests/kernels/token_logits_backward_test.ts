@@ -45,7 +45,10 @@ for (
         ids: gpu.upload("ids", ids),
         dx: gpu.upload("dx", before, [rows, width]),
       };
-      gpu.run(tokenLogitsBackward, { params: { rows, width, tokens, vocabulary }, buffers: tensors });
+      gpu.run(tokenLogitsBackward, {
+        params: { rows, width, tokens, vocabulary, first: 0 },
+        buffers: tensors,
+      });
       const added = reference(dlogits, values, ids, { rows, width });
       const expected = added.map((value, index) => before[index] + value);
       assertClose(await gpu.readF32(tensors.dx), expected, TOLERANCE, [rows, width]);
@@ -53,3 +56,23 @@ for (
     });
   }
 }
+
+gpuTest("token_logits_backward of the parts of a matrix adds up to that of the whole", async (gpu) => {
+  const rows = 3, width = 16, tokens = 9, vocabulary = 13;
+  const dlogits = noise(rows * tokens, 1), ids = noiseIndices(tokens, vocabulary, 2);
+  const values = noise(vocabulary * width, 3);
+  const shared = {
+    dlogits: gpu.upload("dlogits", dlogits, [rows, tokens]),
+    ids: gpu.upload("ids", ids),
+    dx: gpu.upload("dx", new Float32Array(rows * width), [rows, width]),
+  };
+  for (const [first, end] of [[0, 4], [4, 5], [5, 13]]) {
+    const weight = gpu.upload("part", values.slice(first * width, end * width), [end - first, width]);
+    const params = { rows, width, tokens, vocabulary: end - first, first };
+    gpu.run(tokenLogitsBackward, { params, buffers: { ...shared, weight } });
+    gpu.free(weight);
+  }
+  const expected = reference(dlogits, values, ids, { rows, width });
+  assertClose(await gpu.readF32(shared.dx), expected, TOLERANCE, [rows, width]);
+  gpu.free(...Object.values(shared));
+});

@@ -31,10 +31,30 @@ for (
         ids: gpu.upload("ids", ids),
         logits: gpu.upload("logits", noise(rows * tokens, 4), [rows, tokens]),
       };
-      gpu.run(tokenLogits, { params: { rows, width, tokens, vocabulary }, buffers: tensors });
+      gpu.run(tokenLogits, { params: { rows, width, tokens, vocabulary, first: 0 }, buffers: tensors });
       const expected = reference(x, values, ids, { rows, width });
       assertClose(await gpu.readF32(tensors.logits), expected, TOLERANCE, [rows, tokens]);
       gpu.free(...Object.values(tensors));
     });
   }
 }
+
+gpuTest("token_logits of the parts of a matrix, one after the other, are those of the whole", async (gpu) => {
+  const rows = 3, width = 16, tokens = 9, vocabulary = 13;
+  const x = noise(rows * width, 1), ids = noiseIndices(tokens, vocabulary, 2);
+  const values = noise(vocabulary * width, 3);
+  const shared = {
+    x: gpu.upload("x", x, [rows, width]),
+    ids: gpu.upload("ids", ids),
+    logits: gpu.upload("logits", noise(rows * tokens, 4), [rows, tokens]),
+  };
+  for (const [first, end] of [[0, 4], [4, 5], [5, 13]]) {
+    const weight = gpu.upload("part", values.slice(first * width, end * width), [end - first, width]);
+    const params = { rows, width, tokens, vocabulary: end - first, first };
+    gpu.run(tokenLogits, { params, buffers: { ...shared, weight } });
+    gpu.free(weight);
+  }
+  const expected = reference(x, values, ids, { rows, width });
+  assertClose(await gpu.readF32(shared.logits), expected, TOLERANCE, [rows, tokens]);
+  gpu.free(...Object.values(shared));
+});

@@ -10,7 +10,7 @@ export async function allLogits(
   adapter?: LoraAdapter,
 ): Promise<Float32Array[]> {
   const { gpu, weights: { head } } = model;
-  const [vocabulary] = head.shape, stride = Math.ceil(vocabulary / 4) * 4, rows = tokens.length;
+  const vocabulary = head.rows, stride = Math.ceil(vocabulary / 4) * 4, rows = tokens.length;
   const groups = [{ id: 0, prefix: tokens, branches: [] }];
   const [adapted, plain] = adapter ? [groups, []] : [[], groups];
   const batch = packGroups(

@@ -37,12 +37,14 @@ for (const name of GOLDEN_CASES) {
         using file = await SafetensorsFile.open(path);
         const entry = (tensor: string) => file.tensors.get(tensor)!;
         for (
-          const [tensor, stored] of [
+          const [matrix, stored] of [
             [embedding, "model.embed_tokens.weight"],
             [layers.at(-1)!.k, `model.layers.${layers.length - 1}.self_attn.k_proj.weight`],
             [layers[0].down, "model.layers.0.mlp.down_proj.weight"],
           ] as const
         ) {
+          const [{ tensor }, ...others] = matrix.parts;
+          assertEquals(others, []);
           const [values] = await gpu.read(tensor);
           assertEquals(new Uint8Array(values.buffer), await file.bytes(entry(stored)));
           assertEquals(tensor.shape, entry(stored).shape);
@@ -63,7 +65,7 @@ gpuTest(
       assertEquals(allTensors(weights).length, 2 + 9 * weights.layers.length);
     });
     await load(gpu, "mha-f32", () => {}, (weights) => {
-      assertEquals(weights.head.label, "lm_head.weight");
+      assertEquals(weights.head.parts[0].tensor.label, "lm_head.weight");
       assertEquals(allTensors(weights).length, 3 + 9 * weights.layers.length);
     });
   },
@@ -108,17 +110,38 @@ gpuTest("loadWeights() takes a checkpoint whose tensors are of different types",
     tensors.set(name, { dtype: "F16", shape, bytes: half });
   };
   await load(gpu, "mha-f32", edit, ({ layers: [{ q, k }] }) => {
-    assertEquals([q.dtype, k.dtype], ["f16", "f32"]);
+    assertEquals([q, k].map(({ parts }) => parts[0].tensor.dtype), ["f16", "f32"]);
   });
 });
 
 gpuTest(
-  "loadWeights() refuses a tensor one byte too large for the adapter before it loads any",
+  "loadWeights() splits a matrix one byte too large for the adapter, to the same values",
+  async (gpu) => {
+    const model = await readDescription("mha-f32");
+    const path = goldenPath("mha-f32", "model");
+    using checkpoint = await Checkpoint.open(path);
+    using file = await SafetensorsFile.open(`${path}/model.safetensors`);
+    // The largest tensors: the embedding and the output layer, [101, 32] f32.
+    const bytes = 101 * 32 * 4;
+    for (const [limit, rows] of [[bytes, [101]], [bytes - 1, [64, 37]]] as const) {
+      const weights = await loadWeights(withLimit(gpu, limit), checkpoint, model);
+      const { parts } = weights.head;
+      assertEquals(parts.map(({ tensor }) => tensor.shape), rows.map((count) => [count, 32]));
+      assertEquals(parts.map(({ first }) => first), rows.length === 1 ? [0] : [0, 64]);
+      const values = await gpu.read(...parts.map(({ tensor }) => tensor));
+      const stored = await file.values(file.tensors.get("lm_head.weight")!);
+      assertEquals(values.flatMap((part) => [...part]), [...stored]);
+      gpu.free(...allTensors(weights));
+    }
+  },
+);
+
+gpuTest(
+  "loadWeights() refuses a matrix too wide to be split the adapter before it loads any",
   async (gpu) => {
     const name = "mha-f32";
     const model = await readDescription(name);
-    // The largest tensors: the embedding and the output layer, [101, 32] f32.
-    const bytes = 101 * 32 * 4;
+    const bytes = 32 * 88 * 4;
     using checkpoint = await Checkpoint.open(goldenPath(name, "model"));
     gpu.free(...allTensors(await loadWeights(withLimit(gpu, bytes), checkpoint, model)));
 
@@ -134,7 +157,9 @@ gpuTest(
     assertEquals(error.kind, "adapter");
     assertEquals(
       error.what,
-      `Tensor "model.embed_tokens.weight" takes ${bytes} bytes, but this adapter binds at most ${bytes - 1}`,
+      `32 rows of tensor "model.layers.0.mlp.down_proj.weight" take ${bytes} bytes, but this adapter binds at most ${
+        bytes - 1
+      }`,
     );
     assertStringIncludes(error.fix, `at least ${bytes}`);
   },
