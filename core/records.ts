@@ -4,7 +4,10 @@ export type Split = "train" | "validation" | "test";
 /** All splits, in the order they are generated. */
 export const SPLITS: readonly Split[] = ["train", "validation", "test"];
 
-/** How one prompt style words a dataset's questions; `{question}` and `{passage}` stand for the question's own. */
+/**
+ * How one prompt style words a dataset's questions. `{question}`, `{passage}`, `{choice1}`, `{choice2}` … and the names
+ * of the question's `texts` in braces stand for the question's own.
+ */
 export interface StyleWording {
   /** The question as the model reads it, e.g. `"Question: {question}"`. */
   readonly context?: string;
@@ -14,6 +17,12 @@ export interface StyleWording {
   readonly header?: string;
   /** Last line between the worked examples and the question. */
   readonly tail?: string;
+  /** What separates that line from the question; a blank line if absent. */
+  readonly separator?: string;
+  /** What stands in front of a question that has no worked examples; nothing if absent. */
+  readonly instruction?: string;
+  /** Whether an open-ended answer is the number of the right choice, counted from 1, instead of its text. */
+  readonly numbered?: boolean;
 }
 
 /** What is special to a dataset, by the name of the prompt style. */
@@ -29,6 +38,8 @@ export interface Question {
   readonly question: string;
   /** Text the question is about, which a style shows in front of it. */
   readonly passage?: string;
+  /** Further texts that the wording names. */
+  readonly texts?: Readonly<Record<string, string>>;
   /** Options in the order they are shown. */
   readonly choices?: readonly string[];
   /** Index into `choices`, from 0, or the answer itself. */

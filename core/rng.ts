@@ -12,6 +12,8 @@ export interface Rng {
   random(): number;
   /** A whole number in [0, below). */
   integer(below: number): number;
+  /** A whole number in [0, below), as NumPy's `integers` and `choice` draw it; `integer` is what its shuffles draw. */
+  pick(below: number): number;
   /** The numbers 0 … count − 1 in random order. */
   permutation(count: number): number[];
   /** An independent generator; the same name always gives the same one, however much was drawn here. */
@@ -78,6 +80,19 @@ class Pcg64 implements Rng {
     while (true) {
       const draw = this.#next32() & mask;
       if (draw >>> 0 < below) return draw >>> 0;
+    }
+  }
+
+  /** Lemire, "Fast Random Integer Generation in an Interval", ACM TOMACS 29(1), 2019. */
+  pick(below: number): number {
+    if (!Number.isInteger(below) || below < 1 || below >= 2 ** 32) {
+      throw new RangeError(`pick(below) needs a whole number from 1 to 2^32 - 1, got ${below}`);
+    }
+    if (below === 1) return 0;
+    const threshold = (2 ** 32 - below) % below;
+    while (true) {
+      const draw = this.#next32(), low = Math.imul(draw, below) >>> 0;
+      if (low >= threshold) return multiplyHigh(draw, below);
     }
   }
 

@@ -61,6 +61,8 @@ export interface Dataset<O extends Options = Options> extends PluginBase<O> {
   read?(split: Split, request: DatasetRequest<O>): AsyncIterable<Question | StoredRow>;
   /** The questions from which worked examples are drawn. Never those of the split that is asked about. */
   shotPool?(request: DatasetRequest<O>): Promise<readonly Question[]>;
+  /** Whether a question may stand among its own worked examples, as in the research code. */
+  readonly ownShots?: boolean;
   /** Number of worked examples when the user names none; 0 if absent. */
   readonly evalKshot?: number;
   /** What the rows were read from, for `run.json`: a revision, a hash, a path. */

@@ -6,6 +6,9 @@ const DEFAULTS: Required<Omit<StyleWording, "context">> = {
   targetPrompt: "\nAnswer:",
   header: "The following are questions (with answers).",
   tail: "Now, answer the next question.",
+  separator: "\n\n",
+  instruction: "",
+  numbered: false,
 };
 
 /**
@@ -33,16 +36,21 @@ export function renderPrompt(
     return `${context}${targetPrompt} ${target}`.trim() + "\n";
   });
   const prompt = examples.length > 0
-    ? [`${wording.header}\n`, ...examples, `${wording.tail}\n\n`].join("\n")
-    : "";
+    ? [`${wording.header}\n`, ...examples, `${wording.tail}${wording.separator}`].join("\n")
+    : wording.instruction;
   const { id, split, group } = question;
   return { id, split, ...(group === undefined ? {} : { group }), prompt, ...one(question) };
 }
 
-/** The text of the right answer. @throws {UserError} of kind `data` if the index names no choice */
-export function answerText({ id, answer, choices }: Question): string {
+/**
+ * The open-ended right answer: its text, or its number where the wording of `style` says so.
+ *
+ * @throws {UserError} of kind `data` if the index names no choice
+ */
+export function answerText({ id, answer, choices, wording }: Question, style = "oe"): string {
   if (typeof answer === "string") return answer;
-  const text = choices?.[answer];
+  const numbered = choices?.[answer] !== undefined && wording?.[style]?.numbered;
+  const text = numbered ? String(answer + 1) : choices?.[answer];
   if (text === undefined) {
     throw new UserError({
       kind: "data",
@@ -54,7 +62,16 @@ export function answerText({ id, answer, choices }: Question): string {
   return text;
 }
 
-/** Placeholders are filled in one pass, so that a question that holds `{passage}` stays as it is. */
-function fill(template: string, { question, passage = "" }: Question): string {
-  return template.replace(/\{(question|passage)\}/g, (_, name) => name === "question" ? question : passage);
+/**
+ * Placeholders are filled in one pass, so that a question that holds `{passage}` stays as it is; so does what stands
+ * in braces and names nothing.
+ */
+function fill(template: string, { question, passage = "", choices = [], texts = {} }: Question): string {
+  return template.replace(/\{(\w+)\}/g, (braces, name: string) => {
+    if (name === "question") return question;
+    if (name === "passage") return passage;
+    const number = /^choice([1-9]\d*)$/.exec(name)?.[1];
+    return (number ? choices[Number(number) - 1] : Object.hasOwn(texts, name) ? texts[name] : undefined) ??
+      braces;
+  });
 }

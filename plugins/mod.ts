@@ -5,7 +5,10 @@
  */
 import type { Plugin } from "../core/mod.ts";
 import { facts } from "./datasets/facts.ts";
+import { questionDataset, seedDataset } from "./datasets/spec.ts";
+import { specs } from "./datasets/hub/mod.ts";
 import { evaluation, mmlu } from "./datasets/mmlu.ts";
+import { mmluPro } from "./datasets/mmlu_pro.ts";
 import { offline } from "./datasets/offline.ts";
 import { substring } from "./labelers/substring.ts";
 import { loraPrompt } from "./methods/lora_prompt.ts";
@@ -23,7 +26,10 @@ export const builtins: readonly Plugin[] = [
   facts,
   offline,
   mmlu,
+  mmluPro,
   evaluation,
+  ...specs.map(questionDataset),
+  ...specs.map(seedDataset),
   oe,
   choice,
   substring,

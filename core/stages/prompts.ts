@@ -41,7 +41,8 @@ export async function loadPrompts(
     if (isStoredRow(row)) rows.push(row);
     else {
       if (kshot > 0) pool ??= await shotPool(dataset, request, kshot);
-      rows.push(style.render(row, drawShots(pool ?? [], row, kshot, seed + rows.length), style.defaults));
+      const shots = drawShots(pool ?? [], dataset.ownShots ? undefined : row, kshot, seed + rows.length);
+      rows.push(style.render(row, shots, style.defaults));
     }
   }
   if (rows.length === 0) {
@@ -72,8 +73,13 @@ async function shotPool(
 }
 
 /** The first `kshot` of a permutation of the pool, without the question itself. */
-function drawShots(pool: readonly Question[], question: Question, kshot: number, seed: number): Question[] {
+function drawShots(
+  pool: readonly Question[],
+  question: Question | undefined,
+  kshot: number,
+  seed: number,
+): Question[] {
   if (kshot === 0) return [];
   const order = createRng(seed).permutation(pool.length).map((index) => pool[index]);
-  return order.filter(({ id }) => id !== question.id).slice(0, kshot);
+  return order.filter(({ id }) => id !== question?.id).slice(0, kshot);
 }

@@ -80,3 +80,21 @@ Deno.test("Rng.permutation() holds every number once, and is empty for none", ()
   );
   assertEquals(createRng(3).permutation(0), []);
 });
+
+Deno.test("pick() draws as NumPy's choice does, and random() as its coin", () => {
+  assertEquals(recorded.draws.length, 32);
+  for (const { seed, choice_of_0_2_3: choice, binomial_1_half: coin } of recorded.draws) {
+    assertEquals([0, 2, 3][createRng(seed).pick(3)], choice);
+    assertEquals(createRng(seed).random() > 0.5 ? 1 : 0, coin);
+  }
+});
+
+Deno.test("pick() gives every number below its limit about equally often, and refuses a limit below 1", () => {
+  const rng = createRng(7), counts = [0, 0, 0];
+  for (let index = 0; index < 3000; index++) counts[rng.pick(3)]++;
+  assert(counts.every((count) => Math.abs(count - 1000) < 4 * Math.sqrt(3000 * 2 / 9)), `${counts}`);
+  assertEquals(rng.pick(1), 0);
+  for (const below of [0, -1, 1.5, 2 ** 32, NaN]) {
+    assertThrows(() => rng.pick(below), RangeError, "pick(below)");
+  }
+});

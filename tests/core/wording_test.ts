@@ -112,6 +112,29 @@ Deno.test("answerText() is the answer itself, or the choice it numbers from 0", 
   assertEquals(answerText(question("a", { answer: 1, choices: ["x", "y"] })), "y");
 });
 
+Deno.test("answerText() is the choice's number from 1 where the wording of the style says so", () => {
+  const asked = question("a", { answer: 1, choices: ["x", "y"], wording: { oe: { numbered: true } } });
+  assertEquals([answerText(asked), answerText(asked, "choice")], ["2", "y"]);
+});
+
+Deno.test("renderPrompt() fills in choices by number and texts by name, and leaves other braces alone", () => {
+  const asked = question("a", { choices: ["x", "y"], answer: 0, texts: { hint: "{choice1}" } });
+  const context = "{choice2} {choice1} {choice3} {choice0} {hint} {other}";
+  assertEquals(render(asked, [], { context }).context, "y x {choice3} {choice0} {choice1} {other}");
+});
+
+Deno.test("renderPrompt() puts the instruction in front of a question that has no worked examples, only", () => {
+  const asked = worded("a", { instruction: "Be brief.\n\n" });
+  assertEquals(render(asked).prompt, "Be brief.\n\n");
+  assertEquals(render(asked, [question("b")]).prompt.includes("Be brief."), false);
+});
+
+Deno.test("renderPrompt() separates worked examples from the question as the wording says", () => {
+  const shots = [question("b")];
+  assertEquals(render(worded("a", { tail: "Now:", separator: "" }), shots).prompt.endsWith("\nNow:"), true);
+  assertEquals(render(worded("a", { tail: "Now:" }), shots).prompt.endsWith("\nNow:\n\n"), true);
+});
+
 for (
   const { answer, choices, count } of [
     { answer: 2, choices: ["x", "y"], count: 2 },

@@ -1,0 +1,32 @@
+import type { StyleWording } from "../../../core/mod.ts";
+import type { DatasetSpec } from "../spec.ts";
+
+const INSTRUCTION =
+  "Give ONLY the advice, no other words or explanation.\nFor example:\nAnswer: <advice, as short as " +
+  "possible; a single sentence!>.";
+
+const oe: StyleWording = {
+  context: "Provide advice on how to accomplish the following goal.\nGoal: {question}",
+  header: "The following are questions with answers.",
+  instruction: `${INSTRUCTION}\n\n`,
+};
+
+const choice: StyleWording = {
+  context: "Goal:\n{question}",
+  header: "The following are questions with multiple-choice answers.",
+};
+
+/** PIQA (Bisk et al. 2020). Its test split has no answers. */
+export const piqa: DatasetSpec = {
+  name: "piqa",
+  description: "PIQA: which of two ways reaches a goal in the physical world?",
+  home: "https://huggingface.co/datasets/ybisk/piqa",
+  licence: "see its home",
+  source: { repo: "ybisk/piqa" },
+  splits: { train: "train", validation: "validation" },
+  shots: "train",
+  fields: { question: "goal", choices: ["sol1", "sol2"], answer: { column: "label", form: "index" } },
+  wording: { choice, oe },
+  // The research code glues the instruction to the question.
+  seed: { wording: { choice, oe: { ...oe, instruction: INSTRUCTION } } },
+};
