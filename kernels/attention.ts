@@ -2,10 +2,14 @@ import source from "./attention.wgsl" with { type: "text" };
 import { ROW_TILE } from "./attention_schedule.ts";
 import { defineKernel, type Kernel } from "./kernel.ts";
 
+/** The `window` of attention over all keys. */
+export const NO_WINDOW = 0xffffffff;
+
 /**
  * Causal grouped-query attention over packed segments, each with a shared prefix if it has one; keys and values come
  * from `kv`, which is the buffer of `q` itself or a cache.
  *
+ * A row sees no more than `window` keys, its own and those right before it; {@linkcode NO_WINDOW} for all.
  * Set `head_dim` to that of the model, and build `tiles` for `row_tile` with `attentionTiles`.
  */
 export const attention: Kernel<
@@ -18,6 +22,7 @@ export const attention: Kernel<
   | "kv_stride"
   | "k_first"
   | "v_first"
+  | "window"
   | "scale",
   "q" | "kv" | "tiles" | "y" | "lse",
   "row_tile" | "head_dim"
@@ -35,6 +40,7 @@ export const attention: Kernel<
     kv_stride: "u32",
     k_first: "u32",
     v_first: "u32",
+    window: "u32",
     scale: "f32",
   },
   buffers: { q: "read", kv: "read", tiles: "read", y: "read_write", lse: "read_write" },

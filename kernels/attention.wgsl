@@ -1,6 +1,6 @@
 // attention   y[r, h] = sum over n of p[n] * v[n]         with p = softmax over n of scale * dot(q[r, h], k[n])
 //             lse[r, h] = log sum over n of exp(scale * dot(q[r, h], k[n]))
-//             k and v of kv head floor(h / group), n over the keys that row r attends to
+//             k and v of kv head floor(h / group), n over the last `window` keys that row r could attend to
 //   q      [rows, q_stride] f32 in, head h in columns h * head_dim to (h + 1) * head_dim, turned by RoPE
 //   kv     [kv_rows, kv_stride] f32 in, k from column k_first on and v from v_first on, head after head
 //   tiles  [tile_count, 8] u32 in, see attention_schedule.ts
@@ -24,6 +24,7 @@ struct Params {
   kv_stride: u32,
   k_first: u32,
   v_first: u32,
+  window: u32,
   scale: f32,
 }
 
@@ -89,7 +90,11 @@ fn attention(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) 
     largest[quad] = vec4f(hidden);
   }
 
-  for (var first_key = 0u; first_key < last_count; first_key += lanes * lane_keys) {
+  // The first row sees the earliest keys; steps begin at the same keys whatever the window.
+  let step = lanes * lane_keys;
+  let least_count = first_count + tile.first_item / params.group;
+  let unseen = select(0u, least_count - params.window, least_count > params.window);
+  for (var first_key = unseen / step * step; first_key < last_count; first_key += step) {
     var own_k: array<u32, lane_keys>;
     for (var k = 0u; k < lane_keys; k++) { // @unroll
       let row = key_row(tile, min(first_key + k * lanes + lane, last_count - 1u));
@@ -115,7 +120,8 @@ fn attention(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) 
     for (var quad = 0u; quad < quads; quad++) { // @unroll
       var own_largest = largest[quad];
       for (var k = 0u; k < lane_keys; k++) { // @unroll
-        let seen = vec4u(first_key + k * lanes + lane) < count[quad];
+        let n = vec4u(first_key + k * lanes + lane);
+        let seen = n < count[quad] & count[quad] - n <= vec4u(params.window);
         score[quad][k] = select(vec4f(hidden), params.scale * score[quad][k], seen);
         own_largest = max(own_largest, score[quad][k]);
       }

@@ -9,8 +9,8 @@ import { defineKernel, type Kernel } from "./kernel.ts";
  * Takes `key_tiles` that `attentionKeyTiles` built for `row_tile`.
  */
 export const attentionBackwardKeyValue: Kernel<
-  "tile_count" | "kv_heads" | "group" | "rows" | "stride" | "k_first" | "v_first" | "scale",
-  "qkv" | "key_tiles" | "lse" | "delta" | "dy" | "dqkv",
+  "tile_count" | "kv_heads" | "group" | "rows" | "stride" | "k_first" | "v_first" | "window" | "scale",
+  "qkv" | "key_tiles" | "positions" | "lse" | "delta" | "dy" | "dqkv",
   "row_tile" | "head_dim"
 > = defineKernel({
   name: "attention_backward_key_value",
@@ -24,13 +24,23 @@ export const attentionBackwardKeyValue: Kernel<
     stride: "u32",
     k_first: "u32",
     v_first: "u32",
+    window: "u32",
     scale: "f32",
   },
-  buffers: { qkv: "read", key_tiles: "read", lse: "read", delta: "read", dy: "read", dqkv: "read_write" },
+  buffers: {
+    qkv: "read",
+    key_tiles: "read",
+    positions: "read",
+    lse: "read",
+    delta: "read",
+    dy: "read",
+    dqkv: "read_write",
+  },
   constants: { cpu: { row_tile: ROW_TILE, head_dim: 64 }, gpu: { row_tile: ROW_TILE, head_dim: 64 } },
   shapes: ({ tile_count, kv_heads, group, rows, stride, k_first, v_first }) => ({
     qkv: [rows, stride],
     key_tiles: [tile_count, 4],
+    positions: [rows],
     lse: [rows, kv_heads * group],
     delta: [rows, kv_heads * group],
     dy: [rows, group * (v_first - k_first)],

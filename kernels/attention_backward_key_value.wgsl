@@ -4,6 +4,7 @@
 //   over the rows r that attend to key n and the `group` heads h that share its kv head
 //   qkv        [rows, stride] f32 in, q from column 0 on, k from k_first on and v from v_first on, head after head
 //   key_tiles  [tile_count, 4] u32 in, see attention_schedule.ts
+//   positions  [rows] u32 in: a row sees a key whose position is less than `window` before its own
 //   lse        [rows, kv_heads * group] f32 in, from attention
 //   delta      [rows, kv_heads * group] f32 in, from attention_delta
 //   dy         [rows, kv_heads * group * head_dim] f32 in
@@ -23,6 +24,7 @@ struct Params {
   stride: u32,
   k_first: u32,
   v_first: u32,
+  window: u32,
   scale: f32,
 }
 
@@ -36,10 +38,11 @@ struct KeyTile {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> qkv: array<vec4f>;
 @group(0) @binding(2) var<storage, read> key_tiles: array<KeyTile>;
-@group(0) @binding(3) var<storage, read> lse: array<f32>;
-@group(0) @binding(4) var<storage, read> delta: array<f32>;
-@group(0) @binding(5) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> dqkv: array<vec4f>;
+@group(0) @binding(3) var<storage, read> positions: array<u32>;
+@group(0) @binding(4) var<storage, read> lse: array<f32>;
+@group(0) @binding(5) var<storage, read> delta: array<f32>;
+@group(0) @binding(6) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> dqkv: array<vec4f>;
 
 const row_tile = 8u;
 const head_dim = 64u;
@@ -97,11 +100,15 @@ fn attention_backward_key_value(
 
     let own_lse = lse[row * heads + head];
     let own_delta = delta[row * heads + head];
+    let position = positions[row];
     var p: array<vec4f, quads>;
     var ds: array<vec4f, quads>;
     for (var quad = 0u; quad < quads; quad++) { // @unroll
       let key = tile.first_key + quad * 4u + vec4u(0u, 1u, 2u, 3u);
-      let seen = key <= vec4u(row) & vec4<bool>(inside);
+      // The keys of a tile are neighbours in one segment.
+      let key_position = positions[tile.first_key] + quad * 4u + vec4u(0u, 1u, 2u, 3u);
+      let near = position - key_position < vec4u(params.window);
+      let seen = key <= vec4u(row) & near & vec4<bool>(inside);
       p[quad] = select(vec4f(), exp(params.scale * score[quad] - own_lse), seen);
       ds[quad] = p[quad] * (dp[quad] - own_delta);
     }

@@ -8,7 +8,7 @@ import { defineKernel, type Kernel } from "./kernel.ts";
  * Takes the constants and the tiles of the forward call.
  */
 export const attentionBackwardQuery: Kernel<
-  "tile_count" | "kv_heads" | "group" | "rows" | "stride" | "k_first" | "v_first" | "scale",
+  "tile_count" | "kv_heads" | "group" | "rows" | "stride" | "k_first" | "v_first" | "window" | "scale",
   "qkv" | "tiles" | "lse" | "delta" | "dy" | "dqkv",
   "row_tile" | "head_dim"
 > = defineKernel({
@@ -23,6 +23,7 @@ export const attentionBackwardQuery: Kernel<
     stride: "u32",
     k_first: "u32",
     v_first: "u32",
+    window: "u32",
     scale: "f32",
   },
   buffers: { qkv: "read", tiles: "read", lse: "read", delta: "read", dy: "read", dqkv: "read_write" },

@@ -1,6 +1,6 @@
 // attention_backward_query   dq[r, h] = scale * sum over n of ds[n] * k[n]
 //   with p[n] = exp(scale * dot(q[r, h], k[n]) - lse[r, h]) and ds[n] = p[n] * (dot(dy[r, h], v[n]) - delta[r, h]),
-//   k and v of kv head floor(h / group), n over the keys that row r attends to
+//   k and v of kv head floor(h / group), n over the last `window` keys that row r could attend to
 //   qkv    [rows, stride] f32 in, q from column 0 on, k from k_first on and v from v_first on, head after head
 //   tiles  [tile_count, 8] u32 in, see attention_schedule.ts
 //   lse    [rows, kv_heads * group] f32 in, from attention
@@ -18,6 +18,7 @@ struct Params {
   stride: u32,
   k_first: u32,
   v_first: u32,
+  window: u32,
   scale: f32,
 }
 
@@ -93,7 +94,10 @@ fn attention_backward_query(
   }
   var sum: array<array<vec4f, lane_vectors>, row_tile>;
 
-  for (var first_key = 0u; first_key < last_count; first_key += lanes * lane_keys) {
+  let step = lanes * lane_keys;
+  let least_count = first_count + tile.first_item / params.group;
+  let unseen = select(0u, least_count - params.window, least_count > params.window);
+  for (var first_key = unseen / step * step; first_key < last_count; first_key += step) {
     var own_row: array<u32, lane_keys>;
     for (var k = 0u; k < lane_keys; k++) { // @unroll
       own_row[k] = key_row(tile, min(first_key + k * lanes + lane, last_count - 1u)) * (params.stride / 4u);
@@ -128,7 +132,8 @@ fn attention_backward_query(
     for (var k = 0u; k < lane_keys; k++) { // @unroll
       var ds: array<vec4f, quads>;
       for (var quad = 0u; quad < quads; quad++) { // @unroll
-        let seen = vec4u(first_key + k * lanes + lane) < count[quad];
+        let n = vec4u(first_key + k * lanes + lane);
+        let seen = n < count[quad] & count[quad] - n <= vec4u(params.window);
         let p = select(vec4f(), exp(params.scale * score[quad][k] - row_lse[quad]), seen);
         ds[quad] = p * (dp[quad][k] - row_delta[quad]);
       }

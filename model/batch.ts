@@ -45,8 +45,9 @@ export interface PackedBatch {
   readonly ids: Tensor;
   /** `[T]` u32 positions within the sequence, from 0 */
   readonly positions: Tensor;
-  /** One more than the largest position. */
-  readonly positionCount: number;
+  /** The same on the host, and the number of tokens of the sequence that each row belongs to. */
+  readonly rowPositions: readonly number[];
+  readonly rowLengths: readonly number[];
   /** `[T]` u32 numbers for dropout */
   readonly counters: Tensor;
   /** `[U]` u32 row of each output, and its number for dropout */
@@ -115,12 +116,19 @@ export function packGroups(gpu: Gpu, batch: GroupBatch, headGroup: number): Pack
   ]);
   const positions = sequences.flatMap(({ tokens, first }) => tokens.map((_, index) => first + index));
   const uids = sequences.flatMap(({ tokens, uid }) => tokens.map(() => uid));
+  // A group counts as long as its longest branch makes it: its prefix is computed once for all of them.
+  const lengths = groups.flatMap(({ prefix, branches }) => {
+    const rows = branches.reduce((sum, { length }) => sum + length, prefix.length);
+    const longest = branches.reduce((most, { length }) => Math.max(most, length), 0);
+    return Array<number>(rows).fill(prefix.length + longest);
+  });
   const segments = segmentsOf(groups), adaptedSegments = segmentsOf(batch.adapted);
   const adaptedRows = adaptedSegments.reduce((sum, { length }) => sum + length, 0);
   const options = { group: headGroup, rowTile: ROW_TILE };
   return upload(gpu, {
     ids: sequences.flatMap(({ tokens }) => tokens),
     positions,
+    lengths,
     counters: positions.map((position, row) => (uids[row] + position) >>> 0),
     outputs: batch.outputs,
     adaptedRows,
@@ -173,6 +181,7 @@ export function packCached(
   return upload(gpu, {
     ids: sequences.flatMap(({ tokens }) => tokens),
     positions,
+    lengths: sequences.flatMap(({ tokens, cached }) => tokens.map(() => cached + tokens.length)),
     counters: [],
     outputs,
     adaptedRows: adapted ? rows : 0,
@@ -194,6 +203,7 @@ function dropoutUid(id: number, branch: number): number {
 interface HostBatch {
   readonly ids: readonly number[];
   readonly positions: readonly number[];
+  readonly lengths: readonly number[];
   readonly counters: readonly number[];
   readonly outputs: readonly number[];
   readonly adaptedRows: number;
@@ -222,7 +232,8 @@ function upload(gpu: Gpu, host: HostBatch): PackedBatch {
     adaptedOutputs: host.adaptedOutputs,
     ids: list("ids", host.ids),
     positions: list("positions", host.positions),
-    positionCount: 1 + host.positions.reduce((largest, position) => Math.max(largest, position), -1),
+    rowPositions: host.positions,
+    rowLengths: host.lengths,
     counters: list("counters", host.counters),
     outputs: list("outputs", host.outputs),
     outputCounters: list("output counters", host.outputs.map((row) => host.counters[row] ?? 0)),

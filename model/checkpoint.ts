@@ -158,7 +158,12 @@ export function tensorShapes(model: TransformerDescription): Map<string, readonl
         "mlp.up_proj": [feedForward, width],
         "mlp.down_proj": [width, feedForward],
       })
-    ) shapes.set(`model.layers.${layer}.${name}.weight`, shape);
+    ) {
+      shapes.set(`model.layers.${layer}.${name}.weight`, shape);
+      if (model.biases?.some((biased) => name.endsWith(`.${biased}`))) {
+        shapes.set(`model.layers.${layer}.${name}.bias`, [shape[0]]);
+      }
+    }
   }
   return shapes;
 }

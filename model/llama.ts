@@ -6,7 +6,7 @@
  * weights are frozen, so gradients flow through them but are taken only for the adapter.
  */
 import type { LinearName, TransformerDescription } from "../core/types.ts";
-import { attention } from "../kernels/attention.ts";
+import { attention, NO_WINDOW } from "../kernels/attention.ts";
 import { attentionBackwardKeyValue } from "../kernels/attention_backward_key_value.ts";
 import { attentionBackwardQuery } from "../kernels/attention_backward_query.ts";
 import { attentionDelta } from "../kernels/attention_delta.ts";
@@ -24,6 +24,7 @@ import {
 } from "./linear.ts";
 import type { Matrix } from "./matrix.ts";
 import {
+  addBiasTo,
   embed,
   gated,
   gatedBackward,
@@ -35,7 +36,8 @@ import {
   store,
   zeros,
 } from "./ops.ts";
-import type { RopeTable } from "./ops.ts";
+import type { Angles } from "./ops.ts";
+import { dependsOnLength, type RopeFrequencies, ropeFrequencies, ropeTable } from "./rope.ts";
 import type { LayerWeights, Weights } from "./weights.ts";
 
 /** What a layer keeps for its backward pass. */
@@ -72,7 +74,8 @@ export class Llama {
   readonly weights: Weights;
   /** Width of a row of q, k and v side by side. */
   readonly #qkvWidth: number;
-  #rope?: RopeTable;
+  /** Angles of the first positions, by position. */
+  #table?: Tensor;
 
   constructor(gpu: Gpu, description: TransformerDescription, weights: Weights) {
     const { heads, kvHeads, headDim } = description;
@@ -97,10 +100,11 @@ export class Llama {
   forward(batch: PackedBatch, active?: ActiveAdapter, keep = false): Forward {
     const { gpu, weights, description: { normEpsilon: eps } } = this;
     const saved: SavedLayer[] = [];
+    const angles = this.#angles(batch);
     let x = embed(gpu, weights.embedding, batch.ids, batch.rows);
     weights.layers.forEach((layer, index) => {
       const last = index === weights.layers.length - 1;
-      const { qkv, attended, lse, z } = this.#attend(layer, index, x, batch, active);
+      const { qkv, attended, lse, z } = this.#attend(layer, index, x, batch, angles, active);
 
       const rows = last ? batch.outputRows : batch.rows;
       const residual = last ? gather(gpu, x, batch.outputs, rows) : x;
@@ -124,6 +128,7 @@ export class Llama {
       else gpu.free(x, qkv, attended, lse, middle, gateUp, ...z.values());
       x = y;
     });
+    this.#freeAngles(angles);
     const hidden = norm(gpu, x, weights.finalNorm, batch.outputRows, eps);
     if (keep) return { hidden, last: x, saved };
     gpu.free(x);
@@ -149,6 +154,7 @@ export class Llama {
     // dx is the gradient of the residual stream; each block adds its share to it, going backwards.
     let dx = zeros(gpu, "dx", adaptedOutputs, width);
     normBackward(gpu, forward.last!, weights.finalNorm, dHidden, dx, adaptedOutputs, eps);
+    const angles = this.#angles(batch);
     for (let index = weights.layers.length - 1; index >= 0; index--) {
       const layer = weights.layers[index], kept = forward.saved[index];
       const last = index === weights.layers.length - 1;
@@ -165,15 +171,16 @@ export class Llama {
         dx = this.#spread(dx, batch, width);
         dAttended = this.#spread(dAttended, batch, kept.attended.shape[1]);
       }
-      this.#attendBackward(layer, { ...context, active }, batch, dAttended, dx, index > 0);
+      this.#attendBackward(layer, { ...context, active }, batch, angles, dAttended, dx, index > 0);
       gpu.free(kept.x, kept.qkv, kept.attended, kept.lse, kept.middle, kept.gateUp, ...kept.z.values());
     }
+    this.#freeAngles(angles);
     gpu.free(dx, forward.last!);
   }
 
   /** Frees the weights' companions; the weights belong to the caller. */
   free(): void {
-    if (this.#rope) this.gpu.free(this.#rope.table);
+    if (this.#table) this.gpu.free(this.#table);
   }
 
   /** Norm, q, k, v, rotation and attention of one layer. */
@@ -182,6 +189,7 @@ export class Llama {
     index: number,
     x: Tensor,
     batch: PackedBatch,
+    angles: Angles,
     active: ActiveAdapter | undefined,
   ) {
     const { gpu, description: { heads, kvHeads, headDim, normEpsilon } } = this;
@@ -194,8 +202,7 @@ export class Llama {
     this.#linear(layer, index, "k_proj", normed, rows, part(heads * headDim), active, z);
     this.#linear(layer, index, "v_proj", normed, rows, part((heads + kvHeads) * headDim), active, z);
     gpu.free(normed);
-    const table = this.#ropeTable(batch.positionCount);
-    rotate(gpu, table, batch.positions, qkv, { rows, heads: heads + kvHeads, direction: 1 });
+    rotate(gpu, angles, qkv, { rows, heads: heads + kvHeads, direction: 1 });
     if (batch.cache) store(gpu, qkv, batch.cache.slots, batch.cache.layers[index], rows, heads * headDim);
     const attended = gpu.tensor("attended", "f32", [rows, heads * headDim]);
     const lse = gpu.tensor("lse", "f32", [rows, heads]);
@@ -205,7 +212,7 @@ export class Llama {
     gpu.run(attention, {
       params: {
         tile_count: tiles.shape[0],
-        ...this.#attentionShape(rows, keyFirst),
+        ...this.#attentionShape(index, rows, keyFirst),
         q_stride: this.#qkvWidth,
         kv_rows: kv.shape[0],
         kv_stride: kv.shape[1],
@@ -250,6 +257,7 @@ export class Llama {
     layer: LayerWeights,
     context: LayerContext,
     batch: PackedBatch,
+    angles: Angles,
     dAttended: Tensor,
     dx: Tensor,
     inputNeeded: boolean,
@@ -264,7 +272,7 @@ export class Llama {
       buffers: { y: kept.attended, dy: dAttended, delta },
     });
     const dQkv = gpu.tensor("dqkv", "f32", [rows, this.#qkvWidth]);
-    const shape = { ...this.#attentionShape(rows, heads * headDim), stride: this.#qkvWidth };
+    const shape = { ...this.#attentionShape(context.index, rows, heads * headDim), stride: this.#qkvWidth };
     const buffers = { qkv: kept.qkv, lse: kept.lse, delta, dy: dAttended, dqkv: dQkv };
     const constants = { head_dim: headDim, row_tile: batch.schedule.rowTile };
     gpu.run(attentionBackwardQuery, {
@@ -274,12 +282,11 @@ export class Llama {
     });
     gpu.run(attentionBackwardKeyValue, {
       params: { tile_count: keyTiles.shape[0], ...shape },
-      buffers: { ...buffers, key_tiles: keyTiles },
+      buffers: { ...buffers, key_tiles: keyTiles, positions: batch.positions },
       constants,
     });
     gpu.free(delta, dAttended);
-    const table = this.#ropeTable(batch.positionCount);
-    rotate(gpu, table, batch.positions, dQkv, { rows, heads: heads + kvHeads, direction: -1 });
+    rotate(gpu, angles, dQkv, { rows, heads: heads + kvHeads, direction: -1 });
 
     const adapts = (["q_proj", "k_proj", "v_proj"] as const).some((name) => this.#adapts(context, name));
     const normed = adapts ? norm(gpu, kept.x, layer.inputNorm, rows, normEpsilon) : undefined;
@@ -326,6 +333,8 @@ export class Llama {
       active?.adapter.site(index, name),
     );
     if (down) z.set(name, down);
+    const bias = layer.biases[name];
+    if (bias) addBiasTo(this.gpu, bias, target, rows);
   }
 
   /** Gradients of {@linkcode Llama.#linear}; `x` is needed where the layer is adapted. */
@@ -357,35 +366,55 @@ export class Llama {
     return y;
   }
 
-  /** Parameters of attention and its gradients; keys begin at column `keyFirst` of their rows. */
-  #attentionShape(rows: number, keyFirst: number) {
-    const { kvHeads, headDim } = this.description;
+  /** Parameters of a layer's attention and its gradients; keys begin at column `keyFirst` of their rows. */
+  #attentionShape(layer: number, rows: number, keyFirst: number) {
+    const { kvHeads, headDim, windows } = this.description;
     return {
       kv_heads: kvHeads,
       group: this.headGroup,
       rows,
       k_first: keyFirst,
       v_first: keyFirst + kvHeads * headDim,
+      window: windows?.[layer] || NO_WINDOW,
       scale: 1 / Math.sqrt(headDim),
     };
   }
 
-  /** Angles for at least so many positions; the table doubles when it is too short. */
-  #ropeTable(positions: number): RopeTable {
-    const { headDim, ropeTheta, contextLength } = this.description;
-    if (this.#rope && this.#rope.table.shape[0] >= positions) return this.#rope;
-    const capacity = Math.max(positions, Math.min(contextLength, Math.max(256, 2 * positions)));
-    const half = headDim / 2;
-    const angles = new Float32Array(capacity * headDim);
-    for (let position = 0; position < capacity; position++) {
-      for (let pair = 0; pair < half; pair++) {
-        const angle = position * ropeTheta ** (-pair / half);
-        angles[2 * (position * half + pair)] = Math.cos(angle);
-        angles[2 * (position * half + pair) + 1] = Math.sin(angle);
-      }
+  /** Where the angles of each row stand; a batch with a sequence whose length changes them has a table of its own. */
+  #angles({ rowPositions, rowLengths, positions }: PackedBatch): Angles {
+    const { gpu, description } = this;
+    if (rowLengths.some((length) => dependsOnLength(description, length))) {
+      const byLength = new Map<number, RopeFrequencies>();
+      const table = ropeTable(rowPositions, description.headDim / 2, (row) => {
+        const length = rowLengths[row];
+        const found = byLength.get(length) ?? ropeFrequencies(description, length);
+        byLength.set(length, found);
+        return found;
+      });
+      const rows = Uint32Array.from(rowPositions.keys());
+      return {
+        table: gpu.upload("angles", table, [rows.length, description.headDim / 2, 2]),
+        entries: gpu.upload("rows", rows),
+      };
     }
-    if (this.#rope) this.gpu.free(this.#rope.table);
-    return this.#rope = { table: this.gpu.upload("rope", angles, [capacity, half, 2]), headDim };
+    const count = rowPositions.reduce((largest, position) => Math.max(largest, position + 1), 0);
+    return { table: this.#positionTable(count), entries: positions };
+  }
+
+  #freeAngles({ table, entries }: Angles): void {
+    if (table !== this.#table) this.gpu.free(table, entries);
+  }
+
+  /** Angles of at least so many positions; the table doubles when it is too short. */
+  #positionTable(positions: number): Tensor {
+    const { gpu, description } = this;
+    if (this.#table && this.#table.shape[0] >= positions) return this.#table;
+    const capacity = Math.max(positions, Math.min(description.contextLength, Math.max(256, 2 * positions)));
+    const frequencies = ropeFrequencies(description);
+    const half = description.headDim / 2;
+    const table = ropeTable([...Array(capacity).keys()], half, () => frequencies);
+    if (this.#table) gpu.free(this.#table);
+    return this.#table = gpu.upload("rope", table, [capacity, half, 2]);
   }
 }
 

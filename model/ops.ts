@@ -1,4 +1,5 @@
 /** Kernel calls that make a new tensor: the verbs the transformer is written in. The caller frees what it gets. */
+import { addBias } from "../kernels/add_bias.ts";
 import { cacheWrite } from "../kernels/cache_write.ts";
 import { embedding } from "../kernels/embedding.ts";
 import { gatherRows } from "../kernels/gather_rows.ts";
@@ -73,17 +74,18 @@ export function normBackward(
   gpu.run(rmsnormBackward, { params: { rows, width: weight.shape[0], eps }, buffers: { x, weight, dy, dx } });
 }
 
-/** Cosines and sines of every position: `[positions, D/2, 2]` f32. */
-export interface RopeTable {
+/** Where the angles of a batch's rows stand. */
+export interface Angles {
+  /** `[entries, D/2, 2]` f32 cosines and sines */
   readonly table: Tensor;
-  readonly headDim: number;
+  /** `[T]` u32 entry of each row */
+  readonly entries: Tensor;
 }
 
-/** Turns `heads` heads from column 0 of `x` `[rows, stride]` by their positions, in place; direction −1 turns back. */
+/** Turns `heads` heads from column 0 of `x` `[rows, stride]` by their angles, in place; direction −1 turns back. */
 export function rotate(
   gpu: Gpu,
-  { table, headDim }: RopeTable,
-  positions: Tensor,
+  { table, entries }: Angles,
   x: Tensor,
   { rows, heads, direction }: { rows: number; heads: number; direction: 1 | -1 },
 ): void {
@@ -91,13 +93,26 @@ export function rotate(
     params: {
       rows,
       heads,
-      head_dim: headDim,
+      head_dim: 2 * table.shape[1],
       stride: x.shape[1],
       first: 0,
       capacity: table.shape[0],
       direction,
     },
-    buffers: { positions, table, x },
+    buffers: { positions: entries, table, x },
+  });
+}
+
+/** Adds a bias `[outputs]` to the columns of `y` `[rows, stride]` from `first` on. */
+export function addBiasTo(
+  gpu: Gpu,
+  bias: Tensor,
+  { y, stride, first }: { readonly y: Tensor; readonly stride: number; readonly first: number },
+  rows: number,
+): void {
+  gpu.run(addBias, {
+    params: { rows, columns: bias.shape[0], stride, first, scale: 1 },
+    buffers: { bias, y },
   });
 }
 

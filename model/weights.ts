@@ -1,6 +1,6 @@
 import { UserError } from "../core/errors.ts";
 import { dataError } from "../core/files.ts";
-import type { ProgressSink, TransformerDescription } from "../core/types.ts";
+import type { LinearName, ProgressSink, TransformerDescription } from "../core/types.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import { byteLength, type DType, type Tensor } from "../kernels/tensor.ts";
 import { type Checkpoint, type StoredTensor, tensorShapes } from "./checkpoint.ts";
@@ -28,6 +28,8 @@ export interface LayerWeights {
   readonly up: Matrix;
   /** `[C, F]` */
   readonly down: Matrix;
+  /** `[outputs]` f32, of the linear layers that have one */
+  readonly biases: Readonly<Partial<Record<LinearName, Tensor>>>;
 }
 
 /** All weights of a model, on the GPU in the checkpoint's precision. */
@@ -113,38 +115,52 @@ async function stream(
     }
     return { rows, columns, parts };
   };
-  // Norms are a sliver of the weights, so they are kept in f32 and their kernels need no variants.
-  const loadNorm = async (name: string): Promise<Tensor> => {
+  // Norms and biases are a sliver of the weights, so they are kept in f32 and their kernels need no variants.
+  const loadVector = async (name: string): Promise<Tensor> => {
     const { file, entry } = checkpoint.find(name);
     const tensor = gpu.upload(name, await file.values(entry), entry.shape);
     tensors.push(tensor);
     progress?.update(done += entry.bytes, total, name);
     return tensor;
   };
+  const loadBiases = async (prefix: string) => {
+    const biases: Partial<Record<LinearName, Tensor>> = {};
+    for (const name of model.biases ?? []) {
+      const block = /^[qkvo]_/.test(name) ? "self_attn" : "mlp";
+      biases[name] = await loadVector(`${prefix}.${block}.${name}.bias`);
+    }
+    return biases;
+  };
   const embedding = await load("model.embed_tokens.weight");
   const layers: LayerWeights[] = [];
   for (let layer = 0; layer < model.layers; layer++) {
     const prefix = `model.layers.${layer}`;
     layers.push({
-      inputNorm: await loadNorm(`${prefix}.input_layernorm.weight`),
+      inputNorm: await loadVector(`${prefix}.input_layernorm.weight`),
       q: await load(`${prefix}.self_attn.q_proj.weight`),
       k: await load(`${prefix}.self_attn.k_proj.weight`),
       v: await load(`${prefix}.self_attn.v_proj.weight`),
       o: await load(`${prefix}.self_attn.o_proj.weight`),
-      postNorm: await loadNorm(`${prefix}.post_attention_layernorm.weight`),
+      postNorm: await loadVector(`${prefix}.post_attention_layernorm.weight`),
       gate: await load(`${prefix}.mlp.gate_proj.weight`),
       up: await load(`${prefix}.mlp.up_proj.weight`),
       down: await load(`${prefix}.mlp.down_proj.weight`),
+      biases: await loadBiases(prefix),
     });
   }
-  const finalNorm = await loadNorm("model.norm.weight");
+  const finalNorm = await loadVector("model.norm.weight");
   const head = model.tiedEmbeddings ? embedding : await load("lm_head.weight");
   return { embedding, layers, finalNorm, head };
 }
 
 /** Every tensor of the weights, each once. */
 export function allTensors({ embedding, layers, finalNorm, head }: Weights): Tensor[] {
-  const values = [embedding, finalNorm, head, ...layers.flatMap((layer) => Object.values(layer))];
+  const values = [
+    embedding,
+    finalNorm,
+    head,
+    ...layers.flatMap(({ biases, ...layer }) => [...Object.values(layer), ...Object.values(biases)]),
+  ];
   return [
     ...new Set(
       (values as (Tensor | Matrix)[]).flatMap((value) =>

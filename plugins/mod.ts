@@ -18,6 +18,8 @@ import { brier } from "./metrics/brier.ts";
 import { ece } from "./metrics/ece.ts";
 import { nll } from "./metrics/nll.ts";
 import { llama } from "./models/llama.ts";
+import { mistral } from "./models/mistral.ts";
+import { qwen2 } from "./models/qwen2.ts";
 import { choice } from "./prompt_styles/choice.ts";
 import { oe } from "./prompt_styles/oe.ts";
 
@@ -40,4 +42,6 @@ export const builtins: readonly Plugin[] = [
   brier,
   nll,
   llama,
+  mistral,
+  qwen2,
 ];

@@ -1,94 +1,47 @@
-import { dataError, type ModelFamily } from "../../core/mod.ts";
+import type { ModelFamily } from "../../core/mod.ts";
+import { describeTransformer, ModelConfig } from "./config.ts";
 
-/** Fields that change what is computed, with the values that are implemented. */
-const MUST_BE: Readonly<Record<string, readonly unknown[]>> = {
-  hidden_act: ["silu"],
-  attention_bias: [false],
-  mlp_bias: [false],
-  rope_scaling: [null],
-  pretraining_tp: [1],
-  attention_dropout: [0],
-};
-
-/** Llama 2 and its like. */
+/** Llama 2 and 3, and what is built like them, such as SmolLM2. */
 export const llama: ModelFamily = {
   kind: "model",
   name: "llama",
-  version: 1,
-  description: "The Llama family, and the embedded model `facts`",
+  version: 2,
+  description: "Llama 2 and 3, SmolLM2, and the embedded model `facts`",
   defaults: {},
   modelTypes: ["llama"],
-  aliases: { facts: new URL("../../assets/facts/model/", import.meta.url) },
-  describe(config) {
-    const where = "config.json";
-    for (const [key, values] of Object.entries(MUST_BE)) {
-      const value = config[key];
-      if (value !== undefined && value !== null && !values.includes(value)) {
-        const fix = `only ${
-          values.map((item) => JSON.stringify(item)).join(" or ")
-        } is implemented; use another model`;
-        throw dataError(`"${key}" is ${JSON.stringify(value)}`, where, fix);
-      }
-    }
-    const count = (key: string, fallback?: number): number => {
-      const value = config[key] ?? fallback;
-      if (!Number.isInteger(value) || (value as number) < 1) {
-        throw dataError(
-          `"${key}" is ${JSON.stringify(config[key])}`,
-          where,
-          "it must be a whole number from 1",
-        );
-      }
-      return value as number;
-    };
-    const positive = (key: string, value: unknown, fallback?: number): number => {
-      const number = value ?? fallback;
-      if (typeof number !== "number" || !(number > 0)) {
-        throw dataError(`"${key}" is ${JSON.stringify(value)}`, where, "it must be a number above 0");
-      }
-      return number;
-    };
-    const width = count("hidden_size"), heads = count("num_attention_heads");
-    const kvHeads = count("num_key_value_heads", heads),
-      headDim = count("head_dim", Math.floor(width / heads));
-    const feedForward = count("intermediate_size");
-    for (
-      const [name, value, multiple] of [
-        ["hidden_size", width, 8],
-        ["intermediate_size", feedForward, 8],
-        ["head_dim * num_attention_heads", headDim * heads, 8],
-        ["head_dim", headDim, 8],
-      ] as const
-    ) {
-      if (value % multiple !== 0) {
-        throw dataError(`${name} is ${value}`, where, `only multiples of ${multiple} are implemented`);
-      }
-    }
-    if (heads % kvHeads !== 0) {
-      const what = `${heads} attention heads cannot share ${kvHeads} key/value heads evenly`;
-      throw dataError(what, where, "repair the config.json");
-    }
-    // transformers 5 keeps theta in rope_parameters, earlier versions at the top level.
-    const rope = config.rope_parameters as { rope_theta?: unknown; rope_type?: unknown } | undefined;
-    if (rope?.rope_type !== undefined && rope.rope_type !== "default") {
-      throw dataError(
-        `"rope_type" is ${JSON.stringify(rope.rope_type)}`,
-        where,
-        'only "default" is implemented',
-      );
-    }
-    return {
-      layers: count("num_hidden_layers"),
-      width,
-      heads,
-      kvHeads,
-      headDim,
-      feedForward,
-      vocabulary: count("vocab_size"),
-      contextLength: count("max_position_embeddings"),
-      normEpsilon: positive("rms_norm_eps", config.rms_norm_eps, 1e-6),
-      ropeTheta: positive("rope_theta", rope?.rope_theta ?? config.rope_theta, 10000),
-      tiedEmbeddings: config.tie_word_embeddings === true,
-    };
+  aliases: {
+    "facts": new URL("../../assets/facts/model/", import.meta.url),
+    "llama2:7b": "hf:meta-llama/Llama-2-7b-hf",
+    "llama2:7b-chat": "hf:meta-llama/Llama-2-7b-chat-hf",
+    "llama2:13b": "hf:meta-llama/Llama-2-13b-hf",
+    "llama2:13b-chat": "hf:meta-llama/Llama-2-13b-chat-hf",
+    "llama2:70b": "hf:meta-llama/Llama-2-70b-hf",
+    "llama2:70b-chat": "hf:meta-llama/Llama-2-70b-chat-hf",
+    "llama3:8b": "hf:meta-llama/Meta-Llama-3-8B",
+    "llama3:8b-instruct": "hf:meta-llama/Meta-Llama-3-8B-Instruct",
+    "llama3:70b": "hf:meta-llama/Meta-Llama-3-70B",
+    "llama3:70b-instruct": "hf:meta-llama/Meta-Llama-3-70B-Instruct",
+    "llama3.2:1b": "hf:meta-llama/Llama-3.2-1B",
+    "llama3.2:1b-instruct": "hf:meta-llama/Llama-3.2-1B-Instruct",
+    "llama3.2:3b": "hf:meta-llama/Llama-3.2-3B",
+    "llama3.2:3b-instruct": "hf:meta-llama/Llama-3.2-3B-Instruct",
+    "smollm2:135m": "hf:HuggingFaceTB/SmolLM2-135M",
+    "smollm2:135m-instruct": "hf:HuggingFaceTB/SmolLM2-135M-Instruct",
+    "smollm2:360m": "hf:HuggingFaceTB/SmolLM2-360M",
+    "smollm2:360m-instruct": "hf:HuggingFaceTB/SmolLM2-360M-Instruct",
+    "smollm2:1.7b": "hf:HuggingFaceTB/SmolLM2-1.7B",
+    "smollm2:1.7b-instruct": "hf:HuggingFaceTB/SmolLM2-1.7B-Instruct",
+  },
+  describe(fields) {
+    const config = new ModelConfig(fields);
+    config.mustBe("rope_interleaved", false);
+    const attention = config.flag("attention_bias", false)
+      ? ["q_proj", "k_proj", "v_proj", "o_proj"] as const
+      : [];
+    const mlp = config.flag("mlp_bias", false) ? ["gate_proj", "up_proj", "down_proj"] as const : [];
+    const biases = [...attention, ...mlp];
+    const description = describeTransformer(config);
+    config.finish();
+    return { ...description, ...(biases.length > 0 && { biases }) };
   },
 };

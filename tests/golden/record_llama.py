@@ -84,6 +84,8 @@ def write_model(case, folder, generator):
         for name, parameter in model.named_parameters():
             if name.endswith("norm.weight"):
                 parameter.uniform_(0.5, 1.5, generator=generator)
+            elif name.endswith(".bias"):
+                parameter.normal_(0, 0.5, generator=generator)
             else:
                 # Larger than usual, so that attention is far from uniform and logits lie several nats apart.
                 embedding = name.startswith(("model.embed_tokens", "lm_head"))

@@ -1,3 +1,4 @@
+import { NO_WINDOW } from "../../kernels/attention.ts";
 import { type Group, packSegments, type Segment } from "../../kernels/attention_schedule.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import type { Tensor } from "../../kernels/tensor.ts";
@@ -7,6 +8,7 @@ import {
   attentionDelta,
   type AttentionInput,
   type AttentionShape,
+  positionsOf,
   visibleKeys,
 } from "../reference/attention.ts";
 import { noise } from "./_gpu.ts";
@@ -18,6 +20,8 @@ export interface PackedCase {
   readonly group: number;
   readonly headDim: number;
   readonly rowTile: number;
+  /** Keys a row sees at most; all unless given. */
+  readonly window?: number;
   readonly why: string;
   /** At the boundary of 32 lanes. */
   readonly wide?: boolean;
@@ -71,13 +75,44 @@ export const PACKED_CASES: readonly PackedCase[] = [
     wide: true,
     why: "around two keys for each of 32 lanes",
   },
+  { ...SHAPE, groups: sequences(9), window: 1, why: "a window of the row itself" },
+  { ...SHAPE, groups: sequences(20), window: 20, why: "a window as long as the sequence" },
+  { ...SHAPE, groups: sequences(20), window: 19, why: "a window one short of the sequence" },
+  { ...SHAPE, groups: sequences(40), window: 15, why: "a window one short of two keys for each of 8 lanes" },
+  { ...SHAPE, groups: sequences(40), window: 16, why: "a window of two keys for each of 8 lanes" },
+  { ...SHAPE, groups: sequences(40), window: 17, why: "a window one past two keys for each of 8 lanes" },
+  {
+    ...SHAPE,
+    group: 5,
+    kvHeads: 1,
+    headDim: 48,
+    groups: sequences(30, 7),
+    window: 9,
+    why: "five heads in a window",
+  },
+  {
+    ...SHAPE,
+    group: 2,
+    groups: [{ prefix: 20, branches: [6, 0, 25] }, ...sequences(3)],
+    window: 8,
+    why: "windows that reach from branches into their prefix, or no more",
+  },
+  { ...SHAPE, groups: sequences(70), window: 33, wide: true, why: "a window past 32 lanes" },
+  {
+    ...SHAPE,
+    size: 100,
+    groups: sequences(40),
+    window: 5,
+    why: "a window, and scores whose exponential overflows",
+  },
   { ...SHAPE, size: 200, groups: sequences(20), why: "scores whose exponential overflows f32" },
 ];
 
 /** A case as text, for the name of its test. */
-export function titleOf({ groups, kvHeads, group, headDim, rowTile }: PackedCase): string {
+export function titleOf({ groups, kvHeads, group, headDim, rowTile, window }: PackedCase): string {
   const lengths = groups.map(({ prefix, branches }) => [prefix, ...branches].join("+")).join(", ");
-  return `[${lengths}] rows, ${kvHeads} x ${group} heads of ${headDim}, row_tile=${rowTile}`;
+  const seen = window === undefined ? "" : `, window ${window}`;
+  return `[${lengths}] rows, ${kvHeads} x ${group} heads of ${headDim}, row_tile=${rowTile}${seen}`;
 }
 
 /** Rows behind the segments, which no kernel may look at or change. */
@@ -87,6 +122,8 @@ const SPARE_ROWS = 2;
 export interface Packed {
   readonly segments: readonly Segment[];
   readonly keys: readonly (readonly number[])[];
+  /** `window` of the kernels. */
+  readonly window: number;
   readonly shape: AttentionShape;
   readonly input: AttentionInput;
   /** Rows with and without the spare ones. */
@@ -100,8 +137,8 @@ export interface Packed {
 }
 
 /** Lays out a case and fills it with noise. */
-export function pack({ groups, kvHeads, group, headDim, size = 2 }: PackedCase): Packed {
-  const segments = packSegments(groups), keys = visibleKeys(segments);
+export function pack({ groups, kvHeads, group, headDim, window, size = 2 }: PackedCase): Packed {
+  const segments = packSegments(groups), keys = visibleKeys(segments, window);
   const heads = kvHeads * group, width = heads * headDim, kvWidth = kvHeads * headDim;
   const used = keys.length, rows = used + SPARE_ROWS;
   const q = noise(used * width, 1), k = noise(used * kvWidth, 2), v = noise(used * kvWidth, 3);
@@ -114,7 +151,19 @@ export function pack({ groups, kvHeads, group, headDim, size = 2 }: PackedCase):
   // A product of two numbers in [-1, 1) has a deviation of 1/3, and the largest of many is about three times that.
   const scale = size / Math.sqrt(headDim);
   const shape = { kvHeads, group, headDim, scale };
-  return { segments, keys, shape, input: { q, k, v }, rows, used, heads, width, stride, qkv };
+  return {
+    segments,
+    keys,
+    window: window ?? NO_WINDOW,
+    shape,
+    input: { q, k, v },
+    rows,
+    used,
+    heads,
+    width,
+    stride,
+    qkv,
+  };
 }
 
 /** `into` with the columns of each part written over it from its first row on, part beside part. */
@@ -144,15 +193,15 @@ export function overNoise(count: number, seed: number, values: ArrayLike<number>
 /** What a backward kernel is given besides the schedule, and the gradients it should give. */
 export interface PackedBackward {
   readonly params: Readonly<
-    Record<"kv_heads" | "group" | "rows" | "stride" | "k_first" | "v_first" | "scale", number>
+    Record<"kv_heads" | "group" | "rows" | "stride" | "k_first" | "v_first" | "window" | "scale", number>
   >;
-  readonly tensors: Readonly<Record<"qkv" | "lse" | "delta" | "dy" | "dqkv", Tensor>>;
+  readonly tensors: Readonly<Record<"qkv" | "positions" | "lse" | "delta" | "dy" | "dqkv", Tensor>>;
   readonly gradients: ReturnType<typeof attentionBackward>;
 }
 
 /** Uploads what the backward kernels read, as the reference has it, and noise for what they write. */
 export function uploadBackward(gpu: Gpu, packed: Packed): PackedBackward {
-  const { input, keys, shape, rows, heads, width, stride, qkv } = packed;
+  const { input, segments, keys, window, shape, rows, heads, width, stride, qkv } = packed;
   const dy = noise(keys.length * width, 4);
   const { y, lse } = attention(input, keys, shape);
   const delta = attentionDelta(y, dy, shape.headDim);
@@ -166,9 +215,11 @@ export function uploadBackward(gpu: Gpu, packed: Packed): PackedBackward {
       stride,
       k_first: width,
       v_first: width + shape.kvHeads * shape.headDim,
+      window,
       scale: shape.scale,
     },
     tensors: {
+      positions: gpu.upload("positions", Uint32Array.from([...positionsOf(segments), 0, 0])),
       qkv: gpu.upload("qkv", qkv, [rows, stride]),
       lse: gpu.upload("lse", spared(lse, heads), [rows, heads]),
       delta: gpu.upload("delta", spared(delta, heads), [rows, heads]),

@@ -1,4 +1,4 @@
-import { attention } from "../../kernels/attention.ts";
+import { attention, NO_WINDOW } from "../../kernels/attention.ts";
 import { attentionTiles, type Segment } from "../../kernels/attention_schedule.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { assertClose } from "../close.ts";
@@ -19,6 +19,7 @@ interface Call {
   readonly kvRows: number;
   readonly keyFirst: number;
   readonly segments: readonly Segment[];
+  readonly window?: number;
   readonly shape: AttentionShape;
   readonly rowTile: number;
 }
@@ -26,7 +27,7 @@ interface Call {
 /** Runs the kernel on tensors of noise. */
 async function run(
   gpu: Gpu,
-  { rows, q, kv, kvRows, keyFirst, segments, shape, rowTile }: Call,
+  { rows, q, kv, kvRows, keyFirst, segments, window = NO_WINDOW, shape, rowTile }: Call,
 ): Promise<{ y: Float32Array; lse: Float32Array }> {
   const { kvHeads, group, headDim, scale } = shape, heads = kvHeads * group;
   const tiles = attentionTiles(segments, { group, rowTile });
@@ -48,6 +49,7 @@ async function run(
       kv_stride: (kv ?? q).length / kvRows,
       k_first: keyFirst,
       v_first: keyFirst + kvHeads * headDim,
+      window,
       scale,
     },
     buffers: { ...tensors, kv: tensors.kv ?? tensors.q },
@@ -61,7 +63,7 @@ async function run(
 for (const packedCase of PACKED_CASES) {
   const test = packedCase.wide ? wideGpuTest : gpuTest;
   test(`attention of ${titleOf(packedCase)} matches the reference (${packedCase.why})`, async (gpu) => {
-    const { segments, keys, shape, input, rows, heads, width, qkv } = pack(packedCase);
+    const { segments, keys, window, shape, input, rows, heads, width, qkv } = pack(packedCase);
     const { rowTile } = packedCase;
     const { y, lse } = await run(gpu, {
       rows,
@@ -69,6 +71,7 @@ for (const packedCase of PACKED_CASES) {
       kvRows: rows,
       keyFirst: width,
       segments,
+      window,
       shape,
       rowTile,
     });
@@ -89,7 +92,8 @@ const CACHED_CASES: readonly { lengths: number[]; cached: number[]; shared?: num
 
 for (const { lengths, cached, shared = 0, why } of CACHED_CASES) {
   for (
-    const { kvHeads, group, headDim, rowTile } of [
+    const { kvHeads, group, headDim, rowTile, window } of [
+      { kvHeads: 1, group: 4, headDim: 64, rowTile: 4, window: 7 },
       { kvHeads: 2, group: 1, headDim: 128, rowTile: 4 },
       { kvHeads: 2, group: 2, headDim: 128, rowTile: 4 },
       { kvHeads: 1, group: 4, headDim: 128, rowTile: 4 },
@@ -98,7 +102,8 @@ for (const { lengths, cached, shared = 0, why } of CACHED_CASES) {
   ) {
     const name =
       `attention of [${lengths}] tokens behind [${cached}] cached, ${kvHeads} x ${group} heads of ${headDim}`;
-    gpuTest(`${name}, row_tile=${rowTile}, matches the reference (${why})`, async (gpu) => {
+    const tiled = `row_tile=${rowTile}${window === undefined ? "" : `, window ${window}`}`;
+    gpuTest(`${name}, ${tiled}, matches the reference (${why})`, async (gpu) => {
       const kvWidth = kvHeads * headDim, width = kvWidth * group, stride = width + 2 * kvWidth;
       const shape = { kvHeads, group, headDim, scale: 2 / Math.sqrt(headDim) };
       const segments: Segment[] = [], prefix = { start: 2, end: 2 + shared };
@@ -110,7 +115,9 @@ for (const { lengths, cached, shared = 0, why } of CACHED_CASES) {
         row += length;
         slot = end + length;
       });
-      const rows = row + 1, keys = visibleKeys(segments), seen = new Set(keys.flat());
+      const rows = row + 1, keys = visibleKeys(segments, window);
+      // What no row could attend to is never looked at; what only lies outside the window may be, to no effect.
+      const seen = new Set(visibleKeys(segments).flat());
       const q = noise(row * width, 1), k = noise(slot * kvWidth, 2), v = noise(slot * kvWidth, 3);
       const kv = sideBySide(slot, [[k, kvWidth], [v, kvWidth]], new Float32Array(slot * 2 * kvWidth))
         .map((value, at) => seen.has(Math.floor(at / 2 / kvWidth)) ? value : NaN);
@@ -121,6 +128,7 @@ for (const { lengths, cached, shared = 0, why } of CACHED_CASES) {
         kvRows: slot,
         keyFirst: 0,
         segments,
+        window,
         shape,
         rowTile,
       });
@@ -131,9 +139,11 @@ for (const { lengths, cached, shared = 0, why } of CACHED_CASES) {
   }
 }
 
-gpuTest(
-  "attention of a sequence is equal bit by bit alone, in a batch, and cut into prefix and branch",
-  async (gpu) => {
+for (const window of [undefined, 9]) {
+  const seen = window === undefined ? "" : `, each row seeing ${window} keys,`;
+  const name =
+    `attention of a sequence${seen} is equal bit by bit alone, in a batch, and cut into prefix and branch`;
+  gpuTest(name, async (gpu) => {
     const results: Float32Array[] = [];
     for (
       const groups of [
@@ -142,7 +152,7 @@ gpuTest(
         [{ prefix: 13, branches: [8, 5] }],
       ]
     ) {
-      const packed = pack({ groups, kvHeads: 2, group: 2, headDim: 64, rowTile: 8, why: "" });
+      const packed = pack({ groups, kvHeads: 2, group: 2, headDim: 64, rowTile: 8, window, why: "" });
       // Noise of one seed begins the same whatever its length, so all three begin with the same 21 rows.
       const { y } = await run(gpu, {
         ...packed,
@@ -155,5 +165,5 @@ gpuTest(
     }
     assertClose(results[1], results[0], EXACT);
     assertClose(results[2], results[0], EXACT);
-  },
-);
+  });
+}

@@ -1,9 +1,14 @@
 import { Checkpoint } from "../../model/checkpoint.ts";
 import { Llama } from "../../model/llama.ts";
 import { allTensors, loadWeights } from "../../model/weights.ts";
-import type { OptimizerOptions, TrainingExample, TransformerDescription } from "../../core/types.ts";
+import type {
+  ModelFamily,
+  OptimizerOptions,
+  TrainingExample,
+  TransformerDescription,
+} from "../../core/types.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
-import { llama } from "../../plugins/models/llama.ts";
+import { builtins } from "../../plugins/mod.ts";
 
 /** What transformers and PEFT gave for one small model: see tests/golden/README.md. */
 export interface Golden {
@@ -22,6 +27,17 @@ export interface Golden {
   readonly training: Readonly<Record<Divergence, GoldenTraining>>;
 }
 
+/** One small model of each family and of each scaling of rotary positions. */
+export const FAMILY_CASES = [
+  "llama-linear",
+  "llama-dynamic",
+  "llama-llama3",
+  "llama-yarn",
+  "llama-biases",
+  "mistral-window",
+  "qwen2-window",
+].map((name) => `families/${name}`);
+
 /** The kinds of divergence, each with a training of its own. */
 export type Divergence = "jsd" | "forward_kl" | "reverse_kl";
 
@@ -38,7 +54,8 @@ export const GOLDEN_CASES = ["mha-f32", "gqa2-bf16", "gqa4-f16"] as const;
 
 /** Path of a file of a recorded model. */
 export function goldenPath(name: string, ...parts: string[]): string {
-  return [new URL(`../golden/llama/${name}`, import.meta.url).pathname, ...parts].join("/");
+  const folder = name.includes("/") ? name : `llama/${name}`;
+  return [new URL(`../golden/${folder}`, import.meta.url).pathname, ...parts].join("/");
 }
 
 /** The recorded numbers of a model. */
@@ -48,7 +65,11 @@ export async function readGolden(name: string): Promise<Golden> {
 
 /** The shape of a recorded model. */
 export async function readDescription(name: string): Promise<TransformerDescription> {
-  return llama.describe(JSON.parse(await Deno.readTextFile(goldenPath(name, "model", "config.json"))));
+  const config = JSON.parse(await Deno.readTextFile(goldenPath(name, "model", "config.json")));
+  const family = builtins.find((plugin) =>
+    plugin.kind === "model" && plugin.modelTypes.includes(config.model_type)
+  );
+  return (family as ModelFamily).describe(config);
 }
 
 /** The same GPU, but for the most bytes it says it can bind. */

@@ -44,7 +44,9 @@ gpuTest(
     await withBatch(gpu, { plain }, async (packed, read) => {
       assertEquals(await read(packed.ids), [10, 11, 12, 20, 21, 30, 40]);
       assertEquals(await read(packed.positions), [0, 1, 2, 3, 4, 3, 0]);
-      assertEquals([packed.rows, packed.positionCount], [7, 5]);
+      assertEquals(packed.rowPositions, [0, 1, 2, 3, 4, 3, 0]);
+      assertEquals(packed.rowLengths, [5, 5, 5, 5, 5, 5, 1]);
+      assertEquals(packed.rows, 7);
     });
   },
 );
@@ -144,7 +146,8 @@ gpuTest(
     assertEquals(await read(packed.positions), [0, 1, 2, 4]);
     assertEquals(await read(packed.cache!.slots), [20, 21, 22, 4]);
     assertEquals(await read(packed.outputs), [2, 3]);
-    assertEquals([packed.adaptedRows, packed.adaptedOutputs, packed.positionCount], [4, 2, 5]);
+    assertEquals([packed.rowPositions, packed.rowLengths], [[0, 1, 2, 4], [3, 3, 3, 5]]);
+    assertEquals([packed.adaptedRows, packed.adaptedOutputs], [4, 2]);
     // The first query of each sees what is cached and itself.
     const tiles = sorted(await read(packed.schedule.tiles), 8);
     assertEquals(tiles.map(([row, , , , , start, end]) => [row, start, end]), [[0, 20, 21], [3, 0, 5]]);

@@ -11,55 +11,70 @@ import { LoraTrainer } from "../../model/trainer.ts";
 import { assertClose } from "../close.ts";
 import { gpuTest } from "../kernels/_gpu.ts";
 import { withFolder } from "./_files.ts";
-import { type Divergence, GOLDEN_CASES, goldenPath, readGolden, withGolden } from "./_golden.ts";
+import {
+  type Divergence,
+  FAMILY_CASES,
+  GOLDEN_CASES,
+  goldenPath,
+  readGolden,
+  withGolden,
+} from "./_golden.ts";
 
 /** Of the largest gradient of a tensor: small entries are sums that nearly cancel. */
 const GRADIENT = 1e-3;
 
 const LOSSES = { absolute: 1e-6, relative: 1e-3 };
 
-for (const name of GOLDEN_CASES) {
-  for (const type of ["jsd", "forward_kl", "reverse_kl"] satisfies Divergence[]) {
-    gpuTest(`${name}, ${type}: LoRA gradients are those of PEFT and autograd`, async (gpu) => {
-      const { training } = await readGolden(name);
-      await withGolden(gpu, name, async (model) => {
-        const adapter = await loadAdapter(gpu, model.description, goldenPath(name, "adapter"));
-        const trainer = new LoraTrainer(model, adapter, training[type].optimizer, 1);
-        await trainer.train([training[type].examples], 0);
-        const gradient = await trainer.gradient();
-        using file = await SafetensorsFile.open(goldenPath(name, `gradients_${type}.safetensors`));
-        for (const [tensor, values] of byName(adapter, gradient)) {
-          const expected = await file.values(file.tensors.get(tensor)!);
-          const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-          assertClose(values, expected, { absolute: GRADIENT * largest, relative: 0 });
-        }
-        trainer.free();
-        adapter.free();
-      });
-    });
+/** The recorded trainings: every divergence on the first models, one on those of each family. */
+const TRAININGS: readonly (readonly [string, Divergence])[] = [
+  ...GOLDEN_CASES.flatMap((name) =>
+    (["jsd", "forward_kl", "reverse_kl"] as const).map((type) => [name, type] as const)
+  ),
+  ...FAMILY_CASES.map((name) => [name, "jsd"] as const),
+];
 
-    gpuTest(`${name}, ${type}: ten steps give the losses and the adapter that torch gives`, async (gpu) => {
-      const { training } = await readGolden(name);
-      const { examples, optimizer, learning_rate, losses } = training[type];
-      await withGolden(gpu, name, async (model) => {
-        const adapter = await loadAdapter(gpu, model.description, goldenPath(name, "adapter"));
-        const trainer = new LoraTrainer(model, adapter, optimizer, 1);
-        for (const expected of losses) {
-          const { choice, divergence, gradientNorm } = await trainer.train([examples], learning_rate);
-          assertClose([choice, divergence, gradientNorm], expected, LOSSES);
-        }
-        using file = await SafetensorsFile.open(goldenPath(name, `adapter_after_${type}.safetensors`));
-        for (const [tensor, values] of byName(adapter, await gpu.readF32(adapter.values))) {
-          const expected = await file.values(file.tensors.get(tensor)!);
-          // A tenth of one step: AdamW moves each value by about the learning rate, whatever its gradient.
-          assertClose(values, expected, { absolute: 0.1 * learning_rate, relative: 1e-3 });
-        }
-        trainer.free();
-        adapter.free();
-      });
+for (const [name, type] of TRAININGS) {
+  gpuTest(`${name}, ${type}: LoRA gradients are those of PEFT and autograd`, async (gpu) => {
+    const { training } = await readGolden(name);
+    await withGolden(gpu, name, async (model) => {
+      const adapter = await loadAdapter(gpu, model.description, goldenPath(name, "adapter"));
+      const trainer = new LoraTrainer(model, adapter, training[type].optimizer, 1);
+      await trainer.train([training[type].examples], 0);
+      const gradient = await trainer.gradient();
+      using file = await SafetensorsFile.open(goldenPath(name, `gradients_${type}.safetensors`));
+      for (const [tensor, values] of byName(adapter, gradient)) {
+        const expected = await file.values(file.tensors.get(tensor)!);
+        const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+        assertClose(values, expected, { absolute: GRADIENT * largest, relative: 0 });
+      }
+      trainer.free();
+      adapter.free();
     });
-  }
+  });
 
+  gpuTest(`${name}, ${type}: ten steps give the losses and the adapter that torch gives`, async (gpu) => {
+    const { training } = await readGolden(name);
+    const { examples, optimizer, learning_rate, losses } = training[type];
+    await withGolden(gpu, name, async (model) => {
+      const adapter = await loadAdapter(gpu, model.description, goldenPath(name, "adapter"));
+      const trainer = new LoraTrainer(model, adapter, optimizer, 1);
+      for (const expected of losses) {
+        const { choice, divergence, gradientNorm } = await trainer.train([examples], learning_rate);
+        assertClose([choice, divergence, gradientNorm], expected, LOSSES);
+      }
+      using file = await SafetensorsFile.open(goldenPath(name, `adapter_after_${type}.safetensors`));
+      for (const [tensor, values] of byName(adapter, await gpu.readF32(adapter.values))) {
+        const expected = await file.values(file.tensors.get(tensor)!);
+        // A tenth of one step: AdamW moves each value by about the learning rate, whatever its gradient.
+        assertClose(values, expected, { absolute: 0.1 * learning_rate, relative: 1e-3 });
+      }
+      trainer.free();
+      adapter.free();
+    });
+  });
+}
+
+for (const name of [...GOLDEN_CASES, ...FAMILY_CASES]) {
   gpuTest(`${name}: a shared prefix gives the same gradients as two full passes`, async (gpu) => {
     const { training: { jsd: { examples, optimizer } } } = await readGolden(name);
     await withGolden(gpu, name, async (model) => {

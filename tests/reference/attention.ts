@@ -15,14 +15,22 @@ export interface AttentionInput {
   readonly v: ArrayLike<number>;
 }
 
-/** For each query row of the segments the key rows it attends to: the prefix, then its own up to itself. */
-export function visibleKeys(segments: readonly Segment[]): number[][] {
+/**
+ * For each query row of the segments the key rows it attends to: the prefix, then its own up to itself, and of all
+ * these the last `window`.
+ */
+export function visibleKeys(segments: readonly Segment[], window = Infinity): number[][] {
   return segments.flatMap(({ length, prefix = { start: 0, end: 0 }, own }) =>
-    Array.from(
-      { length },
-      (_, query) => [...range(prefix.start, prefix.end), ...range(own.start, own.end + query)],
-    )
+    Array.from({ length }, (_, query) => {
+      const keys = [...range(prefix.start, prefix.end), ...range(own.start, own.end + query)];
+      return keys.slice(Math.max(0, keys.length - window));
+    })
   );
+}
+
+/** For each query row of the segments its position in its sequence, which is the number of keys before it. */
+export function positionsOf(segments: readonly Segment[]): number[] {
+  return visibleKeys(segments).map(({ length }) => length - 1);
 }
 
 const range = (start: number, end: number) => Array.from({ length: end - start }, (_, n) => start + n);
