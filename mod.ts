@@ -94,6 +94,18 @@ export type { PromptRun, ReportedRun, Summary } from "./core/mod.ts";
 export { estimate, fitTemperature, probabilityCorrect, RESAMPLES, TEMPERATURE_LIMITS } from "./core/mod.ts";
 export type { Estimate, ScoredLogits, Temperature, Undefined } from "./core/mod.ts";
 
+// The Hugging Face Hub.
+export { downloadSnapshot, hubSettings, isHubName, isModelFile, parseHubName } from "./core/mod.ts";
+export type {
+  HubName,
+  HubSettings,
+  RepoType,
+  RequestOptions,
+  Snapshot,
+  SnapshotOptions,
+  SnapshotRequest,
+} from "./core/mod.ts";
+
 // Language models on the GPU.
 export { openLanguageModel } from "./model/language_model.ts";
 export type { OpenModel } from "./model/language_model.ts";

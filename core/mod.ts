@@ -17,6 +17,14 @@ export {
 } from "./files.ts";
 export { estimate, RESAMPLES } from "./bootstrap.ts";
 export type { Estimate, Undefined } from "./bootstrap.ts";
+export { isModelFile } from "./hub/files.ts";
+export { isHubName, parseHubName } from "./hub/names.ts";
+export type { HubName, RepoType } from "./hub/names.ts";
+export type { RequestOptions } from "./hub/request.ts";
+export { hubSettings } from "./hub/settings.ts";
+export type { HubSettings } from "./hub/settings.ts";
+export { downloadSnapshot } from "./hub/snapshot.ts";
+export type { Snapshot, SnapshotOptions, SnapshotRequest } from "./hub/snapshot.ts";
 export { Journal } from "./journal.ts";
 export { flagName, resolveOptions } from "./options.ts";
 export { answeredText, isStoredRow, promptText, SPLITS } from "./records.ts";

@@ -1,11 +1,16 @@
 import { fromFileUrl } from "./_paths.ts";
 import { builtins } from "../plugins/mod.ts";
 import {
+  downloadSnapshot,
   exists,
+  isHubName,
+  isModelFile,
   type Json,
   type ModelFamily,
+  parseHubName,
   type Plugin,
   Registry,
+  type Snapshot,
   suggestion,
   UserError,
 } from "../core/mod.ts";
@@ -34,6 +39,7 @@ export class Session {
   readonly #stop = new AbortController();
   #saving = false;
   readonly #models = new Map<string, OpenModel>();
+  readonly #snapshots = new Map<string, Snapshot>();
   #gpu?: Gpu;
 
   constructor(command: string) {
@@ -71,22 +77,28 @@ export class Session {
     return this.#gpu ??= await Gpu.open();
   }
 
-  /** A model by alias or folder, loaded on first use. */
+  /** A model by alias, Hub name or folder, loaded on first use. */
   async model(name: string): Promise<OpenModel> {
     let model = this.#models.get(name);
     if (!model) {
       const gpu = await this.gpu();
       using progress = new ProgressBar(`load ${name}`, "bytes");
       const families = this.registry.list("model").map(({ plugin }) => plugin);
-      model = await openLanguageModel(gpu, await this.#folder(name), families, name, progress);
+      model = await openLanguageModel(gpu, (await this.#locate(name)).folder, families, name, progress);
       this.#models.set(name, model);
     }
     return model;
   }
 
-  /** Hash of a model's files, without loading them to the GPU. */
-  async modelFingerprint(name: string): Promise<string> {
-    return await modelFingerprint(await this.#folder(name));
+  /** What `run.json` says about a model: its name, a hash of its files, and on the Hub its commit. */
+  async describeModel(name: string): Promise<Json> {
+    const { folder, commit } = await this.#locate(name);
+    return { name, ...(commit !== undefined && { commit }), fingerprint: await modelFingerprint(folder) };
+  }
+
+  /** The folder of an adapter: one on this machine, or `hf:owner/name[@revision]`. */
+  async adapterFolder(name: string): Promise<string> {
+    return isHubName(name) ? (await this.#download(name)).folder : name;
   }
 
   /** What `run.json` says about a plugin. */
@@ -101,22 +113,37 @@ export class Session {
     this.#gpu = undefined;
   }
 
-  async #folder(name: string): Promise<string> {
+  /** The folder of a model: what it is an alias of, what the Hub has under its name, or the folder of that name. */
+  async #locate(name: string): Promise<{ readonly folder: string; readonly commit?: string }> {
     const families: readonly ModelFamily[] = this.registry.list("model").map(({ plugin }) => plugin);
     const aliases = Object.assign({}, ...families.map((family) => family.aliases)) as Record<
       string,
       URL | string
     >;
-    const alias = Object.hasOwn(aliases, name) ? aliases[name] : undefined;
-    if (alias instanceof URL) return fromFileUrl(alias);
-    if (await exists(name) && (await Deno.stat(name)).isDirectory) return name;
+    const alias = Object.hasOwn(aliases, name) ? aliases[name] : name;
+    if (alias instanceof URL) return { folder: fromFileUrl(alias) };
+    if (isHubName(alias)) return await this.#download(alias);
+    if (await exists(alias) && (await Deno.stat(alias)).isDirectory) return { folder: alias };
     throw new UserError({
       kind: "usage",
       what: `Unknown model "${name}": it is neither an alias nor a folder`,
       where: "--model-name",
-      fix: `give the folder of a Hugging Face checkpoint, or an alias: ${
+      fix: `give the folder of a Hugging Face checkpoint, hf:owner/name, or an alias: ${
         suggestion(name, Object.keys(aliases))
       }`,
     });
+  }
+
+  /** A repository of the Hub, downloaded once in a session. */
+  async #download(name: string): Promise<Snapshot> {
+    let snapshot = this.#snapshots.get(name);
+    if (!snapshot) {
+      using progress = new ProgressBar(`download ${name}`, "bytes");
+      snapshot = await downloadSnapshot({ type: "model", ...parseHubName(name), wanted: isModelFile }, {
+        progress,
+      });
+      this.#snapshots.set(name, snapshot);
+    }
+    return snapshot;
   }
 }

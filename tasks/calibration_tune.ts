@@ -75,7 +75,7 @@ export async function calibrationTune(
   const inputs = {
     dataset: chosen.about,
     limit: flags.limit ?? null,
-    model: { name: modelName, fingerprint: await session.modelFingerprint(modelName) },
+    model: await session.describeModel(modelName),
     method: session.describe(method),
     options: { ...options } as Json,
     batchSize,

@@ -47,7 +47,10 @@ export const EVALUATE_FLAGS = defineFlags({
   "dataset": { type: "string", help: "as in offline:<run>/labels, facts or eval:mmlu", required: true },
   "prompt-style": { type: "string", help: "how questions are worded: oe or choice", required: true },
   ...RUN_FLAGS,
-  "query-peft-dir": { type: "string", help: "adapter that is asked for its confidence (the untuned model)" },
+  "query-peft-dir": {
+    type: "string",
+    help: "adapter that is asked: folder or hf:owner/name (the untuned model)",
+  },
   "scale-temp": { type: "string", help: "query: divide by the temperature beside the adapter" },
   "mode": { type: "string", help: "where the confidence comes from", default: "query" },
   "method": { type: "string", help: "method plugin", default: "lora-prompt" },
@@ -116,8 +119,8 @@ async function evaluateSplit(
   split: Split,
   whenChanged: "refuse" | "redo",
 ): Promise<{ evaluation: Evaluation; wasThere: boolean }> {
-  const { "model-name": modelName, "query-peft-dir": checkpoint, "batch-size": batchSize, seed, limit } =
-    flags;
+  const { "model-name": modelName, "query-peft-dir": peft, "batch-size": batchSize, seed, limit } = flags;
+  const checkpoint = peft === undefined ? undefined : await session.adapterFolder(peft);
   const style = chooseStyle(session, flags["prompt-style"]);
   const { plugin: method } = session.registry.get("method", flags.method);
   const { plugin: labeler } = session.registry.get("labeler", flags.strategy);
@@ -137,7 +140,7 @@ async function evaluateSplit(
     maxNewTokens,
     limit: limit ?? null,
     seed,
-    model: { name: modelName, fingerprint: await session.modelFingerprint(modelName) },
+    model: await session.describeModel(modelName),
     adapter,
     temperature,
     method: session.describe(method),
@@ -176,7 +179,7 @@ async function evaluateSplit(
           mode: flags.mode,
           promptStyle: style.name,
           model: modelName,
-          adapter: checkpoint ?? null,
+          adapter: peft ?? null,
           temperature,
           confidence: "P(correct)",
           ...summary,

@@ -86,7 +86,7 @@ export async function generateOutputs(
     });
   }
   const [chosen] = datasets;
-  const fingerprint = await session.modelFingerprint(modelName);
+  const model = await session.describeModel(modelName);
   const rows: Record<string, number> = {}, skipped: string[] = [];
   for (const split of chooseSplits(flags.splits, chosen.dataset)) {
     const name = `outputs/${split}`;
@@ -97,7 +97,7 @@ export async function generateOutputs(
       maxNewTokens,
       seed,
       limit: limit ?? null,
-      model: { name: modelName, fingerprint },
+      model,
     };
     const path = run.file("outputs", split, "rows_0.csv");
     const outcome = await run.stage(name, {

@@ -102,7 +102,14 @@ const RULES: readonly Rule[] = [
   {
     who: "core",
     project: ["core"],
-    packages: ["@std/csv", "@std/assert", "fastest-levenshtein", "vega", "vega-lite"],
+    packages: [
+      "@huggingface/hub",
+      "@std/csv",
+      "@std/assert",
+      "fastest-levenshtein",
+      "vega",
+      "vega-lite",
+    ],
   },
   { who: "kernels", project: ["kernels", "core/errors.ts"], packages: ["node:timers"] },
   { who: "model", project: ["model", "kernels", "core"], packages: ["@huggingface/tokenizers"] },

@@ -17,15 +17,18 @@ const FILES = ["--allow-read", "--allow-write", "--allow-env", "--allow-sys=uid,
 /** For plugins from JSR, npm or the web, which are fetched when they are named. */
 const IMPORTS = ["--allow-import"];
 
+/** For models from the Hub, which sends downloads on to servers of its own, and may itself be HF_ENDPOINT. */
+const HUB = ["--allow-net"];
+
 const script = (file: string, ...permissions: string[]): Task["commands"] => [
   ["run", "--quiet", "--no-prompt", ...CONFIG, ...FILES, ...IMPORTS, ...permissions, file],
 ];
 
 const TASKS: Readonly<Record<string, Task>> = {
   "demo": { commands: script("tasks/demo.ts"), gpu: true },
-  "generate": { commands: script("tasks/generate.ts"), gpu: true },
-  "calibration-tune": { commands: script("tasks/calibration_tune.ts"), gpu: true },
-  "evaluate": { commands: script("tasks/evaluate.ts"), gpu: true },
+  "generate": { commands: script("tasks/generate.ts", ...HUB), gpu: true },
+  "calibration-tune": { commands: script("tasks/calibration_tune.ts", ...HUB), gpu: true },
+  "evaluate": { commands: script("tasks/evaluate.ts", ...HUB), gpu: true },
   "report": { commands: script("tasks/report.ts"), gpu: false },
   "setup": { commands: script("tasks/setup.ts"), gpu: true },
   "bench": { commands: script("bench/main.ts", "--allow-ffi"), gpu: true },

@@ -1,0 +1,133 @@
+/** Requests to the Hub: credentials, redirects, retries, and errors that say what to do. */
+import { UserError } from "../errors.ts";
+import type { RepoType } from "./names.ts";
+import type { HubSettings } from "./settings.ts";
+
+/** What is asked for, for messages. */
+export interface Subject {
+  readonly type: RepoType;
+  readonly repo: string;
+  readonly revision: string;
+  readonly path?: string;
+}
+
+/** How often a request is tried, and what a test may take over. */
+export interface RequestOptions {
+  /** Aborts it. */
+  readonly signal?: AbortSignal;
+  /** Waits; given in milliseconds. */
+  readonly sleep?: (milliseconds: number) => Promise<void>;
+}
+
+const TRIES = 6;
+
+/** A server that asks for a longer pause than this is not waited for. */
+const LONGEST_PAUSE_MS = 300_000;
+
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+const wait = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds));
+
+/**
+ * Fetches from the Hub; the reply is one of success, its body unread.
+ *
+ * @throws {UserError} of kind `data` for anything else, once it is certain or was tried often enough
+ */
+export async function hubFetch(
+  settings: HubSettings,
+  subject: Subject,
+  url: string | URL,
+  init: RequestInit = {},
+  { signal, sleep = wait }: RequestOptions = {},
+): Promise<Response> {
+  for (let attempt = 1;; attempt++) {
+    const last = attempt === TRIES;
+    let pause = 500 * 2 ** (attempt - 1);
+    try {
+      const response = await follow(settings, new URL(url), { ...init, signal });
+      if (response.ok) return response;
+      await response.body?.cancel();
+      const passing = response.status === 429 || response.status >= 500;
+      const asked = retryAfter(response);
+      if (!passing || last || asked > LONGEST_PAUSE_MS) throw refusal(response, settings, subject);
+      pause = Math.max(pause, asked);
+    } catch (error) {
+      if (error instanceof UserError || signal?.aborted) throw error;
+      if (last) throw unreachable(error, settings, subject);
+    }
+    await sleep(pause);
+  }
+}
+
+/** Follows redirects itself, so that the token goes to the endpoint and to nobody else. */
+async function follow({ endpoint, token }: HubSettings, url: URL, init: RequestInit): Promise<Response> {
+  const home = new URL(endpoint).origin;
+  let at = url;
+  for (let hops = 0; hops < 10; hops++) {
+    const headers = new Headers(init.headers);
+    headers.delete("authorization");
+    if (token !== undefined && at.origin === home) headers.set("authorization", `Bearer ${token}`);
+    const response = await fetch(at, { ...init, headers, redirect: "manual" });
+    const location = response.headers.get("location");
+    if (!REDIRECTS.has(response.status) || location === null) return response;
+    await response.body?.cancel();
+    at = new URL(location, at);
+    if (at.protocol !== "https:" && at.protocol !== new URL(endpoint).protocol) {
+      throw new Error(`it redirects to ${at.origin}, which is not encrypted`);
+    }
+  }
+  throw new Error("it redirects more than 10 times");
+}
+
+/** The pause a server asks for, in milliseconds. */
+function retryAfter({ headers }: Response): number {
+  const value = headers.get("retry-after") ?? "0";
+  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - Date.now()) / 1000;
+  return Number.isFinite(seconds) ? Math.max(0, seconds * 1000) : 0;
+}
+
+function refusal(response: Response, { endpoint, token }: HubSettings, subject: Subject): UserError {
+  const { type, repo, revision, path } = subject;
+  const page = `${endpoint}/${type === "dataset" ? "datasets/" : ""}${repo}`;
+  const where = `${page} at ${revision}${path === undefined ? "" : `, file ${path}`}`;
+  const error = (what: string, fix: string) => new UserError({ kind: "data", what, where, fix });
+  const { status } = response, code = response.headers.get("x-error-code") ?? "";
+  const login = "set HF_TOKEN to a token from https://huggingface.co/settings/tokens";
+  if (code === "GatedRepo" || status === 403) {
+    return error(
+      `Access to ${repo} has to be granted by its authors`,
+      `ask for it at ${page}${
+        token === undefined ? `, then ${login}` : ", with the account of your HF_TOKEN"
+      }`,
+    );
+  }
+  if (code === "RevisionNotFound") {
+    return error(`${repo} has no revision "${revision}"`, `see ${page}/tree/main`);
+  }
+  if (code === "EntryNotFound") return error(`${repo} has no file "${path}"`, `see ${page}/tree/${revision}`);
+  if (status === 401 || status === 404) {
+    return error(
+      `There is no ${type} ${repo}, or it is private`,
+      `check its name${token === undefined ? `, or ${login}` : " and that your HF_TOKEN may read it"}`,
+    );
+  }
+  if (status === 429) {
+    return error("The Hub asks for fewer requests", "wait some minutes, then run the same command");
+  }
+  return error(
+    `The Hub replied with status ${status}`,
+    "run the same command again later: it goes on where it was",
+  );
+}
+
+function unreachable(cause: unknown, { endpoint }: HubSettings, { repo, path }: Subject): UserError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new UserError({
+    kind: "data",
+    what: `Cannot reach the Hub: ${reason}`,
+    where: `${endpoint}, ${repo}${path === undefined ? "" : `, file ${path}`}`,
+    fix:
+      "check the network, or set HF_HUB_OFFLINE=1 to use what was downloaded before; a rerun goes on where it was",
+    cause,
+  });
+}

@@ -1,0 +1,283 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { join } from "node:path";
+import { UserError } from "../../../core/errors.ts";
+import { downloadSnapshot, type SnapshotRequest } from "../../../core/hub/snapshot.ts";
+import type { HubSettings } from "../../../core/hub/settings.ts";
+import { withFolder } from "../../plugins/_folders.ts";
+import { COMMIT, FakeHub, gitHash, sha256 } from "./_fake_hub.ts";
+
+const WEIGHTS = Uint8Array.from({ length: 100_000 }, (_, index) => index * 7 & 255);
+const CONFIG = '{"model_type":"llama"}';
+
+const REQUEST: SnapshotRequest = { type: "model", repo: "owner/name", revision: "main", wanted: () => true };
+
+/** Everything a test needs: a fake Hub with one repository, an empty cache, and pauses that are only counted. */
+async function withHub(
+  work: (bench: {
+    hub: FakeHub;
+    settings: HubSettings;
+    root: string;
+    pauses: number[];
+    download: (
+      request?: Partial<SnapshotRequest>,
+      settings?: Partial<HubSettings>,
+    ) => Promise<{ folder: string; commit: string }>;
+  }) => Promise<void>,
+): Promise<void> {
+  await withFolder(async (cache) => {
+    await using hub = new FakeHub();
+    hub.repositories["owner/name"] = {
+      files: { "config.json": CONFIG, "model.safetensors": WEIGHTS },
+      large: ["model.safetensors"],
+    };
+    const settings: HubSettings = { endpoint: hub.endpoint, token: "hf_secret", offline: false, cache };
+    const pauses: number[] = [];
+    const sleep = (milliseconds: number) => Promise.resolve(void pauses.push(milliseconds));
+    await work({
+      hub,
+      settings,
+      root: join(cache, "models--owner--name"),
+      pauses,
+      download: (request = {}, changed = {}) =>
+        downloadSnapshot({ ...REQUEST, ...request }, { settings: { ...settings, ...changed }, sleep }),
+    });
+  });
+}
+
+Deno.test("downloadSnapshot() lays files out as huggingface_hub does, at the commit of the revision", async () => {
+  await withHub(async ({ root, download }) => {
+    const { folder, commit } = await download();
+    assertEquals([folder, commit], [join(root, "snapshots", COMMIT), COMMIT]);
+    assertEquals(await Deno.readTextFile(join(root, "refs", "main")), COMMIT);
+    assertEquals(await Deno.readFile(join(folder, "model.safetensors")), WEIGHTS);
+    assertEquals(await Deno.readLink(join(folder, "model.safetensors")), `../../blobs/${sha256(WEIGHTS)}`);
+    const small = gitHash(new TextEncoder().encode(CONFIG));
+    assertEquals(await Deno.readLink(join(folder, "config.json")), `../../blobs/${small}`);
+    assertEquals([...Deno.readDirSync(join(root, "blobs"))].length, 2);
+  });
+});
+
+Deno.test("downloadSnapshot() downloads nothing twice", async () => {
+  await withHub(async ({ hub, download }) => {
+    await download();
+    const before = hub.requestsFor("model.safetensors").length;
+    await download();
+    assertEquals(hub.requestsFor("model.safetensors").length, before);
+  });
+});
+
+Deno.test("downloadSnapshot() takes only the wanted files", async () => {
+  await withHub(async ({ hub, download }) => {
+    const { folder } = await download({ wanted: (path) => path === "config.json" });
+    assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["config.json"]);
+    assertEquals(hub.requestsFor("model.safetensors"), []);
+  });
+});
+
+Deno.test("downloadSnapshot() keeps folders of a dataset, whose cache has a name of its own", async () => {
+  await withHub(async ({ hub, settings, download }) => {
+    hub.repositories["owner/data"] = { type: "dataset", files: { "a/b/rows.jsonl": "{}" } };
+    const { folder } = await download({ type: "dataset", repo: "owner/data", revision: "v1" });
+    assert(folder.startsWith(join(settings.cache, "datasets--owner--data")), folder);
+    assertEquals(await Deno.readTextFile(join(folder, "a", "b", "rows.jsonl")), "{}");
+    assertEquals(
+      await Deno.readTextFile(join(settings.cache, "datasets--owner--data", "refs", "v1")),
+      COMMIT,
+    );
+  });
+});
+
+Deno.test("downloadSnapshot() goes on where a connection broke, and gives the same bytes", async () => {
+  await withHub(async ({ hub, download }) => {
+    hub.faults["model.safetensors"] = [{ cutAfter: 30_000 }, { cutAfter: 50_000 }];
+    const { folder } = await download();
+    assertEquals(await Deno.readFile(join(folder, "model.safetensors")), WEIGHTS);
+    const ranges = hub.requestsFor("model.safetensors").filter(({ server }) => server === "cdn").map((
+      { range },
+    ) => range);
+    assertEquals(ranges, [null, "bytes=30000-", "bytes=80000-"]);
+  });
+});
+
+Deno.test("downloadSnapshot() goes on from what a killed download left", async () => {
+  await withHub(async ({ hub, root, download }) => {
+    await Deno.mkdir(join(root, "blobs"), { recursive: true });
+    await Deno.writeFile(join(root, "blobs", `${sha256(WEIGHTS)}.incomplete`), WEIGHTS.slice(0, 99_000));
+    const { folder } = await download();
+    assertEquals(await Deno.readFile(join(folder, "model.safetensors")), WEIGHTS);
+    assertEquals(hub.requestsFor("model.safetensors").at(-1)?.range, "bytes=99000-");
+  });
+});
+
+Deno.test("downloadSnapshot() begins anew where the server sends the whole file instead of the rest", async () => {
+  await withHub(async ({ hub, root, download }) => {
+    await Deno.mkdir(join(root, "blobs"), { recursive: true });
+    await Deno.writeFile(join(root, "blobs", `${sha256(WEIGHTS)}.incomplete`), new Uint8Array(500));
+    hub.faults["model.safetensors"] = [{ ignoreRange: true }];
+    const { folder } = await download();
+    assertEquals(await Deno.readFile(join(folder, "model.safetensors")), WEIGHTS);
+  });
+});
+
+Deno.test("downloadSnapshot() loads a file again whose hash is wrong, and refuses it the second time", async () => {
+  await withHub(async ({ hub, root, download }) => {
+    hub.faults["model.safetensors"] = [{ damaged: true }];
+    assertEquals(await Deno.readFile(join((await download()).folder, "model.safetensors")), WEIGHTS);
+    await Deno.remove(root, { recursive: true });
+    hub.faults["model.safetensors"] = [{ damaged: true }, { damaged: true }];
+    const error = await assertRejects(
+      () => download(),
+      UserError,
+      "The download of model.safetensors is damaged",
+    );
+    assertEquals(error.kind, "data");
+    const left = [...Deno.readDirSync(join(root, "blobs"))].map(({ name }) => name);
+    assertEquals(left.filter((name) => name.startsWith(sha256(WEIGHTS))), [], "nothing of it is kept");
+  });
+});
+
+Deno.test("downloadSnapshot() checks git's hash of a small file too", async () => {
+  await withHub(async ({ hub, download }) => {
+    hub.faults["config.json"] = [{ damaged: true }, { damaged: true }];
+    await assertRejects(() => download(), UserError, "The download of config.json is damaged");
+  });
+});
+
+Deno.test("downloadSnapshot() never sends the token to the server that a download is sent on to", async () => {
+  await withHub(async ({ hub, download }) => {
+    await download();
+    const tokens = (server: string) =>
+      new Set(hub.seen.filter((one) => one.server === server).map(({ token }) => token));
+    assertEquals(tokens("hub"), new Set(["Bearer hf_secret"]));
+    assertEquals(tokens("cdn"), new Set([null]));
+  });
+});
+
+Deno.test("downloadSnapshot() waits as long as a 429 asks for, and tries a 503 again", async () => {
+  await withHub(async ({ hub, pauses, download }) => {
+    hub.faults["config.json"] = [{ status: 429, headers: { "retry-after": "7" } }, { status: 503 }];
+    await download();
+    assertEquals(pauses, [7000, 1000]);
+  });
+});
+
+Deno.test("downloadSnapshot() gives up on a 429 that does not end, or asks for more than five minutes", async () => {
+  await withHub(async ({ hub, pauses, download }) => {
+    const slow = { status: 429, headers: { "retry-after": "3600" } };
+    hub.faults["config.json"] = [slow];
+    const error = await assertRejects(() => download(), UserError, "fewer requests");
+    assertEquals([error.kind, pauses], ["data", []]);
+    hub.faults["config.json"] = Array(10).fill({ status: 429 });
+    await assertRejects(() => download(), UserError, "fewer requests");
+    assertEquals(pauses.length, 5);
+  });
+});
+
+const REFUSALS: readonly (readonly [string, Partial<SnapshotRequest>, string, string])[] = [
+  ["a repository that is not there", { repo: "owner/nothing" }, "no model owner/nothing", "HF_TOKEN"],
+  ["a revision that is not there", { revision: "v9" }, 'no revision "v9"', "/tree/main"],
+  ["a gated repository", { repo: "owner/gated" }, "has to be granted", "owner/gated"],
+  ["a dataset asked for as a model", { repo: "owner/data" }, "no model owner/data", "check its name"],
+];
+
+for (const [why, request, what, fix] of REFUSALS) {
+  Deno.test(`downloadSnapshot() refuses ${why}, and writes nothing`, async () => {
+    await withHub(async ({ hub, settings, download }) => {
+      hub.repositories["owner/gated"] = { files: {}, gated: true };
+      hub.repositories["owner/data"] = { type: "dataset", files: {} };
+      const error = await assertRejects(() => download(request), UserError);
+      assertEquals(error.kind, "data");
+      assertStringIncludes(error.what, what);
+      assertStringIncludes(error.fix, fix);
+      assertEquals(error.message.includes("hf_secret"), false);
+      assertEquals([...Deno.readDirSync(settings.cache)], []);
+    });
+  });
+}
+
+Deno.test("downloadSnapshot() of a gated repository without a token says how to set one", async () => {
+  await withHub(async ({ hub, download }) => {
+    hub.repositories["owner/gated"] = { files: {}, gated: true };
+    const error = await assertRejects(
+      () => download({ repo: "owner/gated" }, { token: undefined }),
+      UserError,
+    );
+    assertStringIncludes(error.fix, `${hub.endpoint}/owner/gated, then set HF_TOKEN`);
+  });
+});
+
+for (const name of ["../evil.json", "/etc/evil.json", "a/../../evil.json", "..\\evil.json"]) {
+  Deno.test(`downloadSnapshot() refuses a file the Hub calls ${name}, and writes nothing`, async () => {
+    await withHub(async ({ hub, settings, download }) => {
+      hub.renamed["config.json"] = name;
+      await assertRejects(() => download(), UserError, JSON.stringify(name));
+      assertEquals([...Deno.readDirSync(settings.cache)], []);
+    });
+  });
+}
+
+Deno.test("downloadSnapshot() offline gives what was downloaded, by branch or commit, and asks nobody", async () => {
+  await withHub(async ({ hub, download }) => {
+    const { folder } = await download();
+    const before = hub.seen.length;
+    assertEquals(await download({}, { offline: true }), { folder, commit: COMMIT });
+    assertEquals(await download({ revision: COMMIT }, { offline: true }), { folder, commit: COMMIT });
+    assertEquals(hub.seen.length, before);
+  });
+});
+
+Deno.test("downloadSnapshot() offline refuses what was not downloaded, and names the variable", async () => {
+  await withHub(async ({ download }) => {
+    const error = await assertRejects(() => download({}, { offline: true }), UserError);
+    assertEquals(error.kind, "data");
+    assertStringIncludes(error.message, "HF_HUB_OFFLINE");
+  });
+});
+
+Deno.test("downloadSnapshot() offline refuses a link that leads out of the cache", async () => {
+  await withHub(async ({ root, download }) => {
+    const { folder } = await download();
+    await Deno.remove(join(folder, "config.json"));
+    await Deno.symlink("/etc/hostname", join(folder, "config.json"));
+    const error = await assertRejects(() => download({}, { offline: true }), UserError, "/etc/hostname");
+    assertEquals([error.kind, error.where], ["data", join(folder, "config.json")]);
+    assert(root.length > 0);
+  });
+});
+
+Deno.test("downloadSnapshot() from several sides at once downloads each file once", async () => {
+  await withHub(async ({ hub, download }) => {
+    const all = await Promise.all([download(), download(), download(), download()]);
+    assertEquals(new Set(all.map(({ folder }) => folder)).size, 1);
+    assertEquals(await Deno.readFile(join(all[0].folder, "model.safetensors")), WEIGHTS);
+    assertEquals(hub.requestsFor("model.safetensors").filter(({ server }) => server === "cdn").length, 1);
+  });
+});
+
+Deno.test("downloadSnapshot() reports bytes up to the total, also where a file was loaded twice", async () => {
+  await withHub(async ({ hub, settings }) => {
+    hub.faults["model.safetensors"] = [{ cutAfter: 10 }, { damaged: true }];
+    const seen: (readonly [number, number])[] = [];
+    const progress = { update: (done: number, total: number) => void seen.push([done, total]) };
+    await downloadSnapshot(REQUEST, { settings, progress, sleep: () => Promise.resolve() });
+    const total = WEIGHTS.length + CONFIG.length;
+    assertEquals(seen.at(-1), [total, total]);
+    assert(seen.every(([done, all]) => done >= 0 && done <= all && all === total));
+  });
+});
+
+Deno.test("downloadSnapshot() says that the Hub cannot be reached, and what helps", async () => {
+  await withHub(async ({ download, pauses }) => {
+    const error = await assertRejects(() => download({}, { endpoint: "http://127.0.0.1:1" }), UserError);
+    assertStringIncludes(error.what, "Cannot reach the Hub");
+    assertStringIncludes(error.fix, "HF_HUB_OFFLINE=1");
+    assertEquals(pauses.length, 5);
+  });
+});
+
+Deno.test("downloadSnapshot() refuses a repository that holds nothing that is wanted, and says what it holds", async () => {
+  await withHub(async ({ download }) => {
+    const error = await assertRejects(() => download({ wanted: () => false }), UserError);
+    assertStringIncludes(error.where, "config.json, model.safetensors");
+  });
+});
