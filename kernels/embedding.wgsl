@@ -26,7 +26,8 @@ fn embedding(@builtin(global_invocation_id) id: vec3u) {
     return;
   }
   let w = weight[row * packs + id.x];
+  let scale = pack_scale(row, packs, id.x);
   for (var quarter = 0u; quarter < packed_quarters; quarter++) { // @unroll
-    y[(id.y * packs + id.x) * packed_quarters + quarter] = unpack(w, quarter);
+    y[(id.y * packs + id.x) * packed_quarters + quarter] = row_scale(row) * unpack(w, quarter, scale);
   }
 }

@@ -2,10 +2,10 @@ import { UserError } from "../core/errors.ts";
 import { BufferPool } from "./buffer_pool.ts";
 import { type AdapterSummary, type DeviceOptions, openDevice } from "./device.ts";
 import { callError, checkCall, type Kernel, type KernelCall } from "./kernel.ts";
-import { type Pipeline, PipelineCache } from "./pipeline_cache.ts";
+import { type Pipeline, PipelineCache, SCALES_BINDING } from "./pipeline_cache.ts";
 import { Profiler } from "./profiler.ts";
 import { Readback } from "./readback.ts";
-import { byteLength, type DType, type Tensor } from "./tensor.ts";
+import { byteLength, type DType, scalesOf, type Tensor } from "./tensor.ts";
 
 /** Bytes of one call's parameters; the default of WebGPU's `minUniformBufferOffsetAlignment`. */
 const PARAM_SLOT_BYTES = 256;
@@ -103,10 +103,17 @@ export class Gpu {
     return this.#pool.live;
   }
 
-  /** A tensor with undefined contents; {@linkcode Gpu.free} gives its memory back. */
+  /**
+   * A tensor with undefined contents, if it is quantised with scales of undefined contents; {@linkcode Gpu.free} gives
+   * its memory back.
+   */
   tensor(label: string, dtype: DType, shape: readonly number[]): Tensor {
     const buffer = this.#pool.acquire(label, byteLength(dtype, shape));
-    return { label, dtype, shape, buffer, offset: 0 };
+    const tensor = { label, dtype, shape, buffer, offset: 0 };
+    const scales = scalesOf(dtype, shape);
+    return scales
+      ? { ...tensor, scales: this.tensor(`${label} scales`, scales.dtype, scales.shape) }
+      : tensor;
   }
 
   /** A tensor with the given contents: `f32` from a `Float32Array`, `u32` from a `Uint32Array`. */
@@ -126,9 +133,12 @@ export class Gpu {
     if (data.byteLength > 0) this.device.queue.writeBuffer(tensor.buffer, tensor.offset + byteOffset, data);
   }
 
-  /** Gives tensors back to the pool. Calls recorded before may still use them. */
+  /** Gives tensors and their scales back to the pool. Calls recorded before may still use them. */
   free(...tensors: readonly Tensor[]): void {
-    for (const { buffer } of tensors) this.#pool.release(buffer);
+    for (const { buffer, scales } of tensors) {
+      this.#pool.release(buffer);
+      if (scales) this.free(scales);
+    }
   }
 
   /** Destroys pooled memory that nobody uses. */
@@ -143,8 +153,8 @@ export class Gpu {
     call: KernelCall<P, B, C>,
   ): void {
     checkCall(kernel, call);
-    const dtype = kernel.packed === undefined ? undefined : call.buffers[kernel.packed].dtype;
-    const pipeline = this.#pipelines.get(kernel as unknown as Kernel, call.constants ?? {}, dtype);
+    const packed = kernel.packed === undefined ? undefined : call.buffers[kernel.packed];
+    const pipeline = this.#pipelines.get(kernel as unknown as Kernel, call.constants ?? {}, packed?.dtype);
     const workgroups = kernel.workgroups(call.params, pipeline.constants as Record<C | "lanes", number>);
     if (workgroups.includes(0)) return;
     const limit = this.device.limits.maxComputeWorkgroupsPerDimension;
@@ -154,7 +164,8 @@ export class Gpu {
       throw callError(kernel, call.params, what, "split the batch");
     }
     this.#writeParams(kernel as unknown as Kernel, call.params);
-    const bindGroup = this.#bindGroup(pipeline, kernel.bufferNames.map((name) => call.buffers[name]));
+    const tensors = kernel.bufferNames.map((name) => call.buffers[name]);
+    const bindGroup = this.#bindGroup(pipeline, tensors, packed?.scales);
     this.#recorded.push({ pipeline, bindGroup, workgroups });
     this.#dispatches++;
     if (this.#recorded.length >= MAX_RECORDED) this.flush();
@@ -163,6 +174,7 @@ export class Gpu {
   /** Records setting a tensor to zero. */
   clear(tensor: Tensor): void {
     this.#recorded.push({ clear: tensor });
+    if (tensor.scales) this.clear(tensor.scales);
   }
 
   /** Sends everything recorded to the GPU, without waiting for it. */
@@ -194,7 +206,7 @@ export class Gpu {
   }
 
   /**
-   * The values of some tensors, as they are after everything recorded so far, in one trip; those of `f16` and `bf16`
+   * The values of some tensors, as they are after everything recorded so far, in one trip; those smaller than 32 bits
    * as the words that hold them.
    */
   async read(
@@ -336,9 +348,11 @@ export class Gpu {
     });
   }
 
-  #bindGroup(pipeline: Pipeline, tensors: readonly Tensor[]): GPUBindGroup {
+  #bindGroup(pipeline: Pipeline, tensors: readonly Tensor[], scales?: Tensor): GPUBindGroup {
+    const bound = tensors.map((tensor, index) => ({ binding: index + 1, tensor }));
+    if (scales) bound.push({ binding: SCALES_BINDING, tensor: scales });
     const key = `${pipeline.id}:${
-      tensors.map(({ buffer, offset }) => `${this.#bufferId(buffer)}+${offset}`)
+      bound.map(({ tensor: { buffer, offset } }) => `${this.#bufferId(buffer)}+${offset}`)
     }`;
     let group = this.#bindGroups.get(key);
     if (!group) {
@@ -347,8 +361,8 @@ export class Gpu {
         layout: pipeline.layout,
         entries: [
           { binding: 0, resource: { buffer: this.#paramBuffer, size: PARAM_SLOT_BYTES } },
-          ...tensors.map(({ buffer, offset }, index) => ({
-            binding: index + 1,
+          ...bound.map(({ binding, tensor: { buffer, offset } }) => ({
+            binding,
             resource: { buffer, offset },
           })),
         ],

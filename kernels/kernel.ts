@@ -1,6 +1,6 @@
 import { UserError } from "../core/errors.ts";
 import type { SourceFile } from "./specialise.ts";
-import { type DType, type Tensor, valueCount } from "./tensor.ts";
+import { type DType, QUANTISED_MULTIPLE, scalesOf, type Tensor, valueCount } from "./tensor.ts";
 
 /** A kernel parameter: one 4-byte scalar of the WGSL `Params` struct. */
 export type ScalarType = "u32" | "i32" | "f32";
@@ -82,7 +82,7 @@ export function tiles(count: number, size: number): number {
 
 const ACCEPTED: Readonly<Record<"plain" | "packed", readonly DType[]>> = {
   plain: ["f32", "u32"],
-  packed: ["f32", "f16", "bf16"],
+  packed: ["f32", "f16", "bf16", "int8", "int4"],
 };
 
 /** Throws unless every buffer of the call holds the shape that the parameters ask for. */
@@ -124,7 +124,32 @@ export function checkCall<P extends string, B extends string, C extends string>(
         "pass a buffer of that shape, or correct the params",
       );
     }
+    const wrong = wrongScales(tensor, shapes[name]);
+    if (wrong) {
+      const fix = "take the tensor from Gpu.tensor(), whose scales fit, and correct the params";
+      throw callError(kernel, params, `buffer "${name}" ${wrong}`, fix);
+    }
   }
+}
+
+/** What keeps a kernel from finding the scales of a quantised tensor that it reads in this shape. */
+function wrongScales({ dtype, shape, scales }: Tensor, read: readonly number[]): string | undefined {
+  const needs = scalesOf(dtype, read);
+  if (needs === undefined) return undefined;
+  const depth = read[read.length - 1];
+  if (depth % QUANTISED_MULTIPLE !== 0) {
+    return `is ${dtype} in rows of ${depth}, which is no multiple of ${QUANTISED_MULTIPLE}`;
+  }
+  // With rows of another length, a scale would meet the codes of another row.
+  if (shape[shape.length - 1] !== depth) {
+    return `is ${dtype} in rows of ${shape[shape.length - 1]} and read in rows of ${depth}`;
+  }
+  if (scales === undefined) return `is ${dtype} without scales`;
+  if (scales.dtype !== needs.dtype) {
+    return `has scales of type ${scales.dtype} where ${dtype} has ${needs.dtype}`;
+  }
+  const has = valueCount(scales.shape), wants = valueCount(needs.shape);
+  if (has < wants) return `has ${has} scales but [${needs.shape.join(", ")}] needs ${wants}`;
 }
 
 function isScalar(value: unknown, type: ScalarType): boolean {

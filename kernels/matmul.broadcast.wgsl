@@ -43,8 +43,11 @@ fn matmul(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) l
   let packs = params.depth / (4u * packed_quarters);
   for (var pack = 0u; pack < packs; pack++) {
     var w: array<Packed, lane_columns>;
+    var scale: array<f32, lane_columns>;
     for (var c = 0u; c < lane_columns; c++) { // @unroll
-      w[c] = weight[min(first_column + c * lanes, params.columns - 1u) * packs + pack];
+      let column = min(first_column + c * lanes, params.columns - 1u);
+      w[c] = weight[column * packs + pack];
+      scale[c] = pack_scale(column, packs, pack);
     }
     for (var quarter = 0u; quarter < packed_quarters; quarter++) { // @unroll
       for (var group = 0u; group < row_tile / group_rows; group++) { // @unroll
@@ -53,10 +56,16 @@ fn matmul(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) l
         for (var r = 0u; r < group_rows; r++) { // @unroll
           let value = peer(r);
           for (var c = 0u; c < lane_columns; c++) { // @unroll
-            sum[group * group_rows + r][c] += dot(value, unpack(w[c], quarter));
+            sum[group * group_rows + r][c] += dot(value, unpack(w[c], quarter, scale[c]));
           }
         }
       }
+    }
+  }
+  for (var c = 0u; c < lane_columns; c++) { // @unroll
+    let scale = row_scale(min(first_column + c * lanes, params.columns - 1u));
+    for (var r = 0u; r < row_tile; r++) { // @unroll
+      sum[r][c] *= scale;
     }
   }
 

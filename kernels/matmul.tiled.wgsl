@@ -62,9 +62,10 @@ fn matmul(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) t
       let pack = slab / packed_quarters + index % slab_packs;
       let inside = column < params.columns && pack < packs;
       let value = weight[select(0u, column * packs + pack, inside)];
+      let scale = pack_scale(select(0u, column, inside), packs, select(0u, pack, inside));
       let start = (index / slab_packs) * slab_stride + (index % slab_packs) * packed_quarters;
       for (var quarter = 0u; quarter < packed_quarters; quarter++) { // @unroll
-        weight_slab[start + quarter] = select(vec4f(), unpack(value, quarter), inside);
+        weight_slab[start + quarter] = select(vec4f(), unpack(value, quarter, scale), inside);
       }
     }
     workgroupBarrier();
@@ -79,6 +80,12 @@ fn matmul(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) t
           sum[r][c] += dot(value, w[c]);
         }
       }
+    }
+  }
+  for (var c = 0u; c < thread_columns; c++) { // @unroll
+    let scale = row_scale(min(first_column + thread_column + c * 16u, params.columns - 1u));
+    for (var r = 0u; r < thread_rows; r++) { // @unroll
+      sum[r][c] *= scale;
     }
   }
 

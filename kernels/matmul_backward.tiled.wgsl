@@ -55,8 +55,12 @@ fn matmul_backward(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation
       let pack = first_pack + index % tile_packs;
       let inside = column < params.columns && pack < packs;
       let value = weight[select(0u, column * packs + pack, inside)];
+      let own_column = select(0u, column, inside);
+      let column_scale = row_scale(own_column);
+      let scale = pack_scale(own_column, packs, select(0u, pack, inside));
       for (var quarter = 0u; quarter < packed_quarters; quarter++) { // @unroll
-        weight_slab[index * packed_quarters + quarter] = select(vec4f(), unpack(value, quarter), inside);
+        let weights = column_scale * unpack(value, quarter, scale);
+        weight_slab[index * packed_quarters + quarter] = select(vec4f(), weights, inside);
       }
     }
     workgroupBarrier();

@@ -28,7 +28,7 @@ export const matmulBackward: Kernel<
   },
   buffers: { dy: "read", weight: "read", dx: "read_write" },
   packed: "weight",
-  constants: { cpu: { row_tile: 16, depth_tile: 64 }, gpu: { row_tile: 64, depth_tile: 64 } },
+  constants: { cpu: { row_tile: 16, depth_tile: 128 }, gpu: { row_tile: 64, depth_tile: 64 } },
   shapes: ({ rows, columns, depth, dy_stride }) => ({
     dy: [rows, dy_stride],
     weight: [columns, depth],

@@ -48,11 +48,13 @@ fn matmul_skinny(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_i
     for (var p = 0u; p < chunk_packs; p++) { // @unroll
       let pack = min(chunk / packed_quarters + p, packs - 1u);
       for (var c = 0u; c < lane_columns; c++) { // @unroll
-        let w = weight[min(first_column + c * lanes, params.columns - 1u) * packs + pack];
+        let column = min(first_column + c * lanes, params.columns - 1u);
+        let w = weight[column * packs + pack];
+        let scale = pack_scale(column, packs, pack);
         for (var r = 0u; r < row_tile; r++) { // @unroll
           publish(own[r]);
           for (var quarter = 0u; quarter < packed_quarters; quarter++) { // @unroll
-            sum[r][c] += dot(peer(p * packed_quarters + quarter), unpack(w, quarter));
+            sum[r][c] += dot(peer(p * packed_quarters + quarter), unpack(w, quarter, scale));
           }
         }
       }
@@ -62,9 +64,10 @@ fn matmul_skinny(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_i
   for (var c = 0u; c < lane_columns; c++) { // @unroll
     let column = first_column + c * lanes;
     if (column < params.columns) {
+      let scale = row_scale(column);
       for (var r = 0u; r < row_tile; r++) { // @unroll
         if (r < params.rows) {
-          var total = sum[r][c];
+          var total = scale * sum[r][c];
           if (r < params.lora_rows) {
             for (var j = 0u; j < params.rank / 4u; j++) {
               let product = dot(z[r * (params.rank / 4u) + j], lora_b[column * (params.rank / 4u) + j]);

@@ -38,11 +38,13 @@ fn matmul_skinny(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_i
 
   for (var pack = lane; pack < packs; pack += lanes) {
     for (var c = 0u; c < column_tile; c++) { // @unroll
-      let w = weight[min(first_column + c, params.columns - 1u) * packs + pack];
+      let column = min(first_column + c, params.columns - 1u);
+      let w = weight[column * packs + pack];
+      let scale = pack_scale(column, packs, pack);
       for (var r = 0u; r < row_tile; r++) { // @unroll
         let start = min(r, params.rows - 1u) * vectors + pack * packed_quarters;
         for (var quarter = 0u; quarter < packed_quarters; quarter++) { // @unroll
-          sum[r][c] += dot(x[start + quarter], unpack(w, quarter));
+          sum[r][c] += dot(x[start + quarter], unpack(w, quarter, scale));
         }
       }
     }
@@ -53,6 +55,7 @@ fn matmul_skinny(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_i
       var total = lanes_sum(sum[r][c]);
       let column = first_column + c;
       if (lane == 0u && r < params.rows && column < params.columns) {
+        total *= row_scale(column);
         if (r < params.lora_rows) {
           for (var j = 0u; j < params.rank / 4u; j++) {
             let product = dot(z[r * (params.rank / 4u) + j], lora_b[column * (params.rank / 4u) + j]);

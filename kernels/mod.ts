@@ -19,5 +19,5 @@ export type {
 } from "./kernel.ts";
 export { specialise } from "./specialise.ts";
 export type { SourceFile, SpecialisedSource } from "./specialise.ts";
-export { byteLength, BYTES_PER_VALUE, valueCount } from "./tensor.ts";
+export { byteLength, BYTES_PER_VALUE, QUANTISED_MULTIPLE, scalesOf, valueCount, wordsOf } from "./tensor.ts";
 export type { DType, Tensor } from "./tensor.ts";

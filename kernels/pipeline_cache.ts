@@ -7,8 +7,10 @@ import random from "./shared/random.wgsl" with { type: "text" };
 import weightsBf16 from "./shared/weights_bf16.wgsl" with { type: "text" };
 import weightsF16 from "./shared/weights_f16.wgsl" with { type: "text" };
 import weightsF32 from "./shared/weights_f32.wgsl" with { type: "text" };
+import weightsInt4 from "./shared/weights_int4.wgsl" with { type: "text" };
+import weightsInt8 from "./shared/weights_int8.wgsl" with { type: "text" };
 import { type SourceFile, specialise, type SpecialisedSource } from "./specialise.ts";
-import type { DType } from "./tensor.ts";
+import { type DType, scalesOf } from "./tensor.ts";
 
 const shared = (name: string, text: string): SourceFile => ({ file: `kernels/shared/${name}.wgsl`, text });
 
@@ -21,7 +23,12 @@ const WEIGHTS: Readonly<Partial<Record<DType, SourceFile>>> = {
   f32: shared("weights_f32", weightsF32),
   f16: shared("weights_f16", weightsF16),
   bf16: shared("weights_bf16", weightsBf16),
+  int8: shared("weights_int8", weightsInt8),
+  int4: shared("weights_int4", weightsInt4),
 };
+
+/** Where the WGSL of quantised weights declares their scales, above the buffers of every kernel. */
+export const SCALES_BINDING = 15;
 
 const RANDOM = shared("random", random);
 
@@ -88,7 +95,7 @@ export class PipelineCache {
     const specialised = specialise(files, own);
     const module = this.#device.createShaderModule({ label, code: specialised.code });
     this.#checks.push(compileError(module, specialised, label));
-    const layout = this.#device.createBindGroupLayout({ label, entries: layoutEntries(kernel) });
+    const layout = this.#device.createBindGroupLayout({ label, entries: layoutEntries(kernel, weights) });
     const pipeline = this.#device.createComputePipeline({
       label,
       layout: this.#device.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
@@ -98,8 +105,9 @@ export class PipelineCache {
   }
 }
 
-function layoutEntries(kernel: Kernel): GPUBindGroupLayoutEntry[] {
+function layoutEntries(kernel: Kernel, weights?: DType): GPUBindGroupLayoutEntry[] {
   const visibility = GPUShaderStage.COMPUTE;
+  const scaled = weights !== undefined && scalesOf(weights, [0]) !== undefined;
   return [
     { binding: 0, visibility, buffer: { type: "uniform", hasDynamicOffset: true } },
     ...kernel.bufferNames.map((name, index): GPUBindGroupLayoutEntry => ({
@@ -107,6 +115,9 @@ function layoutEntries(kernel: Kernel): GPUBindGroupLayoutEntry[] {
       visibility,
       buffer: { type: kernel.buffers[name] === "read" ? "read-only-storage" : "storage" },
     })),
+    ...(scaled
+      ? [{ binding: SCALES_BINDING, visibility, buffer: { type: "read-only-storage" as const } }]
+      : []),
   ];
 }
 

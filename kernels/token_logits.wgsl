@@ -28,15 +28,16 @@ fn token_logits(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
   // An id below first wraps around to one far beyond the vocabulary.
   let token = ids[group.x] - params.first;
   let inside = token < params.vocabulary;
-  let weight_first = select(0u, token, inside) * packs;
+  let row = select(0u, token, inside);
   var sum = 0.0;
   for (var pack = lane; pack < packs; pack += lanes) {
-    let w = weight[weight_first + pack];
+    let w = weight[row * packs + pack];
+    let scale = pack_scale(row, packs, pack);
     for (var quarter = 0u; quarter < packed_quarters; quarter++) { // @unroll
-      sum += dot(x[x_first + pack * packed_quarters + quarter], unpack(w, quarter));
+      sum += dot(x[x_first + pack * packed_quarters + quarter], unpack(w, quarter, scale));
     }
   }
-  let logit = lanes_sum(sum);
+  let logit = row_scale(row) * lanes_sum(sum);
   if (lane == 0u && inside) {
     logits[group.y * params.tokens + group.x] = logit;
   }

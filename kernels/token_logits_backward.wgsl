@@ -29,12 +29,14 @@ fn token_logits_backward(@builtin(global_invocation_id) id: vec3u) {
   var sum: array<vec4f, packed_quarters>;
   for (var token = 0u; token < params.tokens; token++) {
     // An id below first wraps around to one far beyond the vocabulary.
-    let row = ids[token] - params.first;
-    let inside = row < params.vocabulary;
-    let w = weight[select(0u, row, inside) * packs + id.x];
-    let gradient = select(0.0, dlogits[id.y * params.tokens + token], inside);
+    let part_row = ids[token] - params.first;
+    let inside = part_row < params.vocabulary;
+    let row = select(0u, part_row, inside);
+    let w = weight[row * packs + id.x];
+    let scale = pack_scale(row, packs, id.x);
+    let gradient = select(0.0, row_scale(row) * dlogits[id.y * params.tokens + token], inside);
     for (var quarter = 0u; quarter < packed_quarters; quarter++) { // @unroll
-      sum[quarter] += gradient * unpack(w, quarter);
+      sum[quarter] += gradient * unpack(w, quarter, scale);
     }
   }
   for (var quarter = 0u; quarter < packed_quarters; quarter++) { // @unroll

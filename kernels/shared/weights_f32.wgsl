@@ -2,6 +2,14 @@
 alias Packed = vec4<f32>;
 const packed_quarters = 1u;
 
-fn unpack(pack: Packed, quarter: u32) -> vec4f {
+fn row_scale(row: u32) -> f32 {
+  return 1.0;
+}
+
+fn pack_scale(row: u32, packs: u32, pack: u32) -> f32 {
+  return 1.0;
+}
+
+fn unpack(pack: Packed, quarter: u32, scale: f32) -> vec4f {
   return pack;
 }

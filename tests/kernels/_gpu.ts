@@ -1,6 +1,7 @@
 import { Gpu } from "../../kernels/gpu.ts";
-import type { DType, Tensor } from "../../kernels/tensor.ts";
+import { type DType, scalesOf, type Tensor } from "../../kernels/tensor.ts";
 import { type AdapterSummary, type OpenDevice, openDevice } from "../../kernels/device.ts";
+import { dequantiseInt4, dequantiseInt8, quantiseInt4, quantiseInt8 } from "../reference/quantise.ts";
 
 /** What the kernels are told of the adapter. */
 type Variant = Partial<Pick<AdapterSummary, "family" | "exchange" | "lanes">>;
@@ -82,15 +83,45 @@ export function noiseIndices(count: number, below: number, seed: number): Uint32
   return Uint32Array.from(noise(count, seed), (value) => Math.floor((value + 1) / 2 * below));
 }
 
+/** Types that weights may have. */
+export const WEIGHT_TYPES = ["f32", "f16", "bf16", "int8", "int4"] as const satisfies DType[];
+
+/** How deep a case is for a type: the cases stand around packs of 8 weights, and a quantised pack holds 16. */
+export function depthFor(dtype: DType, depth: number): number {
+  return scalesOf(dtype, [1]) ? 2 * depth : depth;
+}
+
+/** Values as they are once stored, and the words that store them and the scales. */
+export interface Stored {
+  readonly values: Float32Array;
+  readonly words: Uint32Array<ArrayBuffer>;
+  readonly scales?: Float32Array<ArrayBuffer> | Float16Array<ArrayBuffer>;
+}
+
 /**
- * Values as they are once stored in `dtype`, and the words that store them.
+ * Values in rows of `depth` as they are once stored in `dtype`.
  * f16 and bf16 are cut, not rounded: the reference sees the cut values too.
  */
-export function packed(
-  values: Float32Array,
-  dtype: DType,
-): { values: Float32Array; words: Uint32Array<ArrayBuffer> } {
+export function packed(values: Float32Array, dtype: DType, depth: number): Stored {
   if (dtype === "f32") return { values, words: new Uint32Array(Float32Array.from(values).buffer) };
+  if (dtype === "int8") {
+    const { codes, scales } = quantiseInt8(values, depth);
+    const words = new Uint32Array(Int8Array.from(codes).buffer);
+    return {
+      values: Float32Array.from(dequantiseInt8(codes, scales, depth)),
+      words,
+      scales: Float32Array.from(scales),
+    };
+  }
+  if (dtype === "int4") {
+    const { codes, scales } = quantiseInt4(values, depth);
+    const words = new Uint32Array(codes.length / 8);
+    codes.forEach((code, at) => words[at >> 3] |= code << (4 * (at & 7)));
+    // The GPU takes whole words; no kernel may use the half to spare.
+    const halves = new Float16Array(scales.length + scales.length % 2).fill(NaN);
+    halves.set(scales);
+    return { values: Float32Array.from(dequantiseInt4(codes, scales, depth)), words, scales: halves };
+  }
   const words = new Uint32Array(Math.ceil(values.length / 2));
   const half = dtype === "f16" ? new Uint16Array(new Float16Array(values).buffer) : undefined;
   const bits = new Uint32Array(Float32Array.from(values).buffer);
@@ -108,12 +139,13 @@ export function packed(
 export function uploadPacked(
   gpu: Gpu,
   label: string,
-  words: Uint32Array<ArrayBuffer>,
+  { words, scales }: Stored,
   dtype: DType,
   shape: number[],
 ): Tensor {
   const tensor = gpu.tensor(label, dtype, shape);
   gpu.write(tensor, words);
+  if (tensor.scales && scales) gpu.write(tensor.scales, scales);
   return tensor;
 }
 

@@ -2,9 +2,9 @@ import type { matmul } from "../../kernels/matmul.ts";
 import type { DType } from "../../kernels/tensor.ts";
 import { assertClose } from "../close.ts";
 import { matmul as reference } from "../reference/matmul.ts";
-import { gpuTest, noise, packed, uploadPacked, wideGpuTest } from "./_gpu.ts";
+import { depthFor, gpuTest, noise, packed, uploadPacked, WEIGHT_TYPES, wideGpuTest } from "./_gpu.ts";
 
-/** Sums of up to 264 products of values up to 1, in f32. */
+/** Sums of up to 528 products of values up to 1, in f32. */
 const TOLERANCE = { absolute: 1e-5, relative: 1e-5 };
 
 /** One shape, and the boundary it stands at. */
@@ -13,7 +13,7 @@ export interface ProductCase {
   readonly columns: number;
   readonly depth: number;
   readonly why: string;
-  /** At the boundary of 32 lanes, where 16-bit weights are read. */
+  /** At the boundary of 32 lanes, where 16-bit and quantised weights are read. */
   readonly wide?: boolean;
 }
 
@@ -24,16 +24,17 @@ export function testProduct(
   constants: { readonly row_tile?: number } = {},
 ): void {
   const variant = Object.entries(constants).map(([name, value]) => ` ${name}=${value}`).join("");
-  for (const { rows, columns, depth, why, wide } of cases) {
-    for (const dtype of ["f32", "f16", "bf16"] satisfies DType[]) {
+  for (const { rows, columns, depth: packedBy8, why, wide } of cases) {
+    for (const dtype of WEIGHT_TYPES) {
+      const depth = depthFor(dtype, packedBy8);
       const shapes = `[${rows}, ${depth}] x [${columns}, ${depth}] ${dtype}${variant}`;
-      const test = wide && dtype === "bf16" ? wideGpuTest : gpuTest;
+      const test = wide && (dtype === "bf16" || dtype === "int4") ? wideGpuTest : gpuTest;
       test(`${kernel.name} ${shapes} matches the reference (${why})`, async (gpu) => {
         const x = noise(rows * depth, 1);
-        const { values, words } = packed(noise(columns * depth, 2), dtype);
+        const stored = packed(noise(columns * depth, 2), dtype, depth);
         const tensors = {
           x: gpu.upload("x", x, [rows, depth]),
-          weight: uploadPacked(gpu, "weight", words, dtype, [columns, depth]),
+          weight: uploadPacked(gpu, "weight", stored, dtype, [columns, depth]),
           z: gpu.tensor("none", "f32", [0]),
           y: gpu.tensor("y", "f32", [rows, columns]),
         };
@@ -52,7 +53,7 @@ export function testProduct(
           buffers: { ...tensors, lora_b: tensors.z, residual: tensors.z },
           constants,
         });
-        const expected = reference(x, values, { rows, columns, depth });
+        const expected = reference(x, stored.values, { rows, columns, depth });
         assertClose(await gpu.readF32(tensors.y), expected, TOLERANCE, [rows, columns]);
         gpu.free(...Object.values(tensors));
       });
@@ -60,18 +61,25 @@ export function testProduct(
   }
 }
 
-/** LoRA on some of the rows, a residual on all of them, written into part of a wider row. */
+/**
+ * LoRA on some of the rows, a residual on all of them, written into part of a wider row; of weights with a scale for
+ * each row too, because it must not reach the extras.
+ */
 export function testProductExtras(kernel: typeof matmul, rows: number, adapted: number): void {
+  for (const dtype of ["f32", "int8"] as const) testExtras(kernel, rows, adapted, dtype);
+}
+
+function testExtras(kernel: typeof matmul, rows: number, adapted: number, dtype: DType): void {
   const name =
-    `${kernel.name} adds the LoRA product to ${adapted} of ${rows} rows, the residual to all, in a wider row`;
+    `${kernel.name} adds the LoRA product to ${adapted} of ${rows} rows, the residual to all, in a wider row, ${dtype}`;
   gpuTest(name, async (gpu) => {
     const columns = 24, depth = 16, rank = 8, stride = 40, first = 8, scale = 0.5;
-    const x = noise(rows * depth, 1), weight = noise(columns * depth, 2);
+    const x = noise(rows * depth, 1), weight = packed(noise(columns * depth, 2), dtype, depth);
     const z = noise(adapted * rank, 3), loraB = noise(columns * rank, 4);
     const residual = noise(rows * stride, 5), before = noise(rows * stride, 6);
     const tensors = {
       x: gpu.upload("x", x, [rows, depth]),
-      weight: gpu.upload("weight", weight, [columns, depth]),
+      weight: uploadPacked(gpu, "weight", weight, dtype, [columns, depth]),
       z: gpu.upload("z", z, [adapted, rank]),
       lora_b: gpu.upload("lora_b", loraB, [columns, rank]),
       residual: gpu.upload("residual", residual, [rows, stride]),
@@ -91,7 +99,7 @@ export function testProductExtras(kernel: typeof matmul, rows: number, adapted: 
       },
       buffers: tensors,
     });
-    const base = reference(x, weight, { rows, columns, depth });
+    const base = reference(x, weight.values, { rows, columns, depth });
     const lora = reference(z, loraB, { rows: adapted, columns, depth: rank });
     const expected = Float64Array.from(before, (value, index) => {
       const row = Math.floor(index / stride), column = index % stride - first;

@@ -7,6 +7,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { UserError } from "../../core/errors.ts";
+import { embedding } from "../../kernels/embedding.ts";
 import { Gpu } from "../../kernels/gpu.ts";
 import { defineKernel } from "../../kernels/kernel.ts";
 import type { Tensor } from "../../kernels/tensor.ts";
@@ -37,6 +38,35 @@ ownGpuTest("Gpu.upload() of a Uint32Array is a tensor of u32 in the shape given"
   const { dtype, shape, label } = gpu.upload("ids", Uint32Array.of(1, 2, 3, 4), [2, 2]);
   assertEquals({ dtype, shape, label }, { dtype: "u32", shape: [2, 2], label: "ids" });
   await gpu.finish();
+});
+
+ownGpuTest(
+  "Gpu.tensor() of a quantised type has scales, which Gpu.free() gives back with it",
+  async (gpu) => {
+    const { scales, ...weight } = gpu.tensor("weight", "int4", [3, 48]);
+    assertEquals([scales?.label, scales?.dtype, scales?.shape], ["weight scales", "f16", [3, 2]]);
+    assertEquals(gpu.liveTensors, ["weight", "weight scales"]);
+    gpu.free({ ...weight, scales });
+    assertEquals(gpu.liveTensors, []);
+    assertEquals("scales" in gpu.tensor("weight", "f32", [3, 48]), false);
+    await gpu.finish();
+  },
+);
+
+ownGpuTest("Gpu.run() tells quantised tensors apart that differ in their scales only", async (gpu) => {
+  const weight = gpu.tensor("weight", "int8", [1, 16]), other = gpu.upload("other", Float32Array.of(3));
+  gpu.write(weight, new Int8Array(16).fill(2));
+  gpu.write(weight.scales!, Float32Array.of(0.5));
+  const ids = gpu.upload("ids", Uint32Array.of(0));
+  const values: number[] = [];
+  for (const scales of [weight.scales, other]) {
+    const y = gpu.tensor("y", "f32", [1, 16]);
+    const buffers = { ids, weight: { ...weight, scales }, y };
+    gpu.run(embedding, { params: { rows: 1, width: 16, vocabulary: 1, first: 0 }, buffers });
+    values.push((await gpu.readF32(y))[15]);
+    gpu.free(y);
+  }
+  assertEquals(values, [1, 6]);
 });
 
 ownGpuTest("Gpu.run() gives each of many calls its own parameters", async (gpu) => {
@@ -181,6 +211,17 @@ ownGpuTest(
     add(gpu, x, 0, y);
     gpu.clear({ ...x, shape: [1], offset: 4 });
     assertEquals(await gpu.read(x, y), [Float32Array.of(1, 0, 3), Float32Array.of(1, 2, 3)]);
+  },
+);
+
+ownGpuTest(
+  "Gpu.clear() of a quantised tensor clears its scales, without which its codes are not zero",
+  async (gpu) => {
+    const weight = gpu.tensor("weight", "int4", [1, 32]);
+    gpu.write(weight, new Uint32Array(4).fill(7));
+    gpu.write(weight.scales!, new Uint16Array(2).fill(7));
+    gpu.clear(weight);
+    assertEquals(await gpu.read(weight, weight.scales!), [new Uint32Array(4), new Uint32Array(1)]);
   },
 );
 

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { UserError } from "../../core/errors.ts";
 import { checkCall, defineKernel, tiles } from "../../kernels/kernel.ts";
 import type { DType, Tensor } from "../../kernels/tensor.ts";
@@ -72,7 +72,9 @@ for (
   const { buffer, dtype, fix } of [
     { buffer: "x", dtype: "bf16", fix: "f32 or u32" },
     { buffer: "y", dtype: "f16", fix: "f32 or u32" },
-    { buffer: "weight", dtype: "u32", fix: "f32 or f16 or bf16" },
+    { buffer: "x", dtype: "int8", fix: "f32 or u32" },
+    { buffer: "y", dtype: "int4", fix: "f32 or u32" },
+    { buffer: "weight", dtype: "u32", fix: "f32 or f16 or bf16 or int8 or int4" },
   ] as const
 ) {
   Deno.test(`checkCall() refuses ${dtype} for buffer "${buffer}" and says what it takes`, () => {
@@ -82,6 +84,69 @@ for (
       `Cannot run norm: buffer "${buffer}" is of type ${dtype}`,
       `pass a tensor of type ${fix}`,
     ]);
+  });
+}
+
+const product = defineKernel({
+  name: "product",
+  source: { file: "kernels/product.wgsl", text: "" },
+  params: { columns: "u32", depth: "u32" },
+  buffers: { weight: "read" },
+  packed: "weight",
+  shapes: ({ columns, depth }) => ({ weight: [columns, depth] }),
+  workgroups: () => [1, 1, 1],
+});
+
+const codes = (dtype: DType, shape: number[], scales?: Tensor): Tensor => ({
+  ...tensor(dtype, ...shape),
+  scales,
+});
+
+for (
+  const [dtype, depth, scales] of [
+    ["int8", 16, tensor("f32", 3)],
+    ["int8", 48, tensor("f32", 5)],
+    ["int4", 16, tensor("f16", 3, 1)],
+    ["int4", 48, tensor("f16", 3, 2)],
+  ] as const
+) {
+  Deno.test(`checkCall() accepts ${dtype} in rows of ${depth} with scales [${scales.shape}]`, () => {
+    checkCall(product, {
+      params: { columns: 3, depth },
+      buffers: { weight: codes(dtype, [3, depth], scales) },
+    });
+  });
+}
+
+for (
+  const { weight, depth, what } of [
+    { weight: codes("int8", [3, 24], tensor("f32", 3)), depth: 24, what: "is int8 in rows of 24" },
+    {
+      weight: codes("int8", [3, 32], tensor("f32", 3)),
+      depth: 16,
+      what: "is int8 in rows of 32 and read in",
+    },
+    { weight: codes("int8", [3, 32]), depth: 32, what: "is int8 without scales" },
+    {
+      weight: codes("int8", [3, 32], tensor("f16", 3)),
+      depth: 32,
+      what: "has scales of type f16 where int8",
+    },
+    { weight: codes("int8", [3, 32], tensor("f32", 2)), depth: 32, what: "has 2 scales but [3] needs 3" },
+    {
+      weight: codes("int4", [3, 48], tensor("f32", 3, 2)),
+      depth: 48,
+      what: "has scales of type f32 where int4",
+    },
+    { weight: codes("int4", [3, 48], tensor("f16", 5)), depth: 48, what: "has 5 scales but [3, 2] needs 6" },
+  ]
+) {
+  Deno.test(`checkCall() refuses a quantised buffer that ${what}`, () => {
+    const error = assertThrows(
+      () => checkCall(product, { params: { columns: 3, depth }, buffers: { weight } }),
+      UserError,
+    );
+    assertStringIncludes(error.what, `Cannot run product: buffer "weight" ${what}`);
   });
 }
 

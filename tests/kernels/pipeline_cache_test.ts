@@ -48,7 +48,7 @@ ${body.join("\n")}
 
 const working = kernelOf(
   "  enter(lane);",
-  "  y[lane] = unpack(weight[lane], 0u).x + f32(row_tile * params.count);",
+  "  y[lane] = unpack(weight[lane], 0u, 1.0).x + f32(row_tile * params.count);",
 );
 
 /** A test with a cache for this adapter, where exchange goes through workgroup memory. */
@@ -83,7 +83,7 @@ cacheTest("PipelineCache.get() compiles each weight type and each constant by it
 });
 
 cacheTest("PipelineCache.get() keeps kernels of one name apart", async (cache) => {
-  const other = kernelOf("  enter(lane);", "  y[lane] = 0.0 + unpack(weight[0], 0u).x;");
+  const other = kernelOf("  enter(lane);", "  y[lane] = 0.0 + unpack(weight[0], 0u, 1.0).x;");
   assertNotEquals(cache.get(working, {}, "f32").id, cache.get(other, {}, "f32").id);
   await cache.check();
 });

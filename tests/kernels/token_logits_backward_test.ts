@@ -1,9 +1,8 @@
-import type { DType } from "../../kernels/tensor.ts";
 import { tokenLogitsBackward } from "../../kernels/token_logits_backward.ts";
 import { assertClose } from "../close.ts";
 import { centralDifferences, inner } from "../reference/central_differences.ts";
 import { tokenLogits, tokenLogitsBackward as reference } from "../reference/token_logits.ts";
-import { gpuTest, noise, noiseIndices, packed, uploadPacked } from "./_gpu.ts";
+import { depthFor, gpuTest, noise, noiseIndices, packed, uploadPacked, WEIGHT_TYPES } from "./_gpu.ts";
 
 // Sums of up to 10 products of values up to 1, in f32.
 const TOLERANCE = { absolute: 2e-6, relative: 1e-6 };
@@ -19,29 +18,30 @@ Deno.test("the reference of token_logits_backward is the gradient of token_logit
 });
 
 for (
-  const { rows, width, tokens, why } of [
+  const { rows, width: packedBy8, tokens, why } of [
     { rows: 0, width: 8, tokens: 2, why: "no rows" },
     { rows: 2, width: 8, tokens: 0, why: "no tokens" },
     { rows: 1, width: 8, tokens: 1, why: "one row, one token, one pack" },
     { rows: 2, width: 252, tokens: 2, why: "one f32 pack short of a workgroup" },
     { rows: 2, width: 256, tokens: 2, why: "a workgroup of f32 packs" },
     { rows: 2, width: 260, tokens: 2, why: "one f32 pack past a workgroup" },
-    { rows: 2, width: 504, tokens: 2, why: "one 16-bit pack short of a workgroup" },
-    { rows: 2, width: 512, tokens: 2, why: "a workgroup of 16-bit packs" },
-    { rows: 65, width: 520, tokens: 9, why: "one 16-bit pack past a workgroup" },
+    { rows: 2, width: 504, tokens: 2, why: "one 16-bit or quantised pack short of a workgroup" },
+    { rows: 2, width: 512, tokens: 2, why: "a workgroup of 16-bit or quantised packs" },
+    { rows: 65, width: 520, tokens: 9, why: "one 16-bit or quantised pack past a workgroup" },
   ]
 ) {
-  for (const dtype of ["f32", "f16", "bf16"] satisfies DType[]) {
-    if (dtype !== "f32" && width % 8 !== 0) continue;
+  for (const dtype of WEIGHT_TYPES) {
+    const width = depthFor(dtype, packedBy8);
+    if (dtype !== "f32" && packedBy8 % 8 !== 0) continue;
     const name = `token_logits_backward [${rows}, ${width}] of ${tokens} tokens, ${dtype}`;
     gpuTest(`${name}, adds the reference to dx (${why})`, async (gpu) => {
       const vocabulary = 13;
       const dlogits = noise(rows * tokens, 1), ids = noiseIndices(tokens, vocabulary, 2);
-      const { values, words } = packed(noise(vocabulary * width, 3), dtype);
+      const stored = packed(noise(vocabulary * width, 3), dtype, width);
       const before = noise(rows * width, 4);
       const tensors = {
         dlogits: gpu.upload("dlogits", dlogits, [rows, tokens]),
-        weight: uploadPacked(gpu, "weight", words, dtype, [vocabulary, width]),
+        weight: uploadPacked(gpu, "weight", stored, dtype, [vocabulary, width]),
         ids: gpu.upload("ids", ids),
         dx: gpu.upload("dx", before, [rows, width]),
       };
@@ -49,7 +49,7 @@ for (
         params: { rows, width, tokens, vocabulary, first: 0 },
         buffers: tensors,
       });
-      const added = reference(dlogits, values, ids, { rows, width });
+      const added = reference(dlogits, stored.values, ids, { rows, width });
       const expected = added.map((value, index) => before[index] + value);
       assertClose(await gpu.readF32(tensors.dx), expected, TOLERANCE, [rows, width]);
       gpu.free(...Object.values(tensors));
