@@ -108,7 +108,9 @@ export type {
 
 // Language models on the GPU.
 export { openLanguageModel } from "./model/language_model.ts";
-export type { OpenModel } from "./model/language_model.ts";
+export type { OpenModel, OpenOptions } from "./model/language_model.ts";
+export { WEIGHT_TYPES } from "./model/weights.ts";
+export type { LoadOptions, WeightType } from "./model/weights.ts";
 export { Gpu } from "./kernels/gpu.ts";
 export type { AdapterSummary, DeviceOptions } from "./kernels/device.ts";
 export type { Family, Kernel, KernelCall, KernelDefinition, ScalarType } from "./kernels/kernel.ts";

@@ -3,6 +3,9 @@ import { print } from "../tasks/_io.ts";
 import { defineFlags, parseFlags } from "../tasks/_flags.ts";
 import { table } from "../tasks/_table.ts";
 import { runTask, type Task } from "../tasks/_task.ts";
+import type { Gpu } from "../kernels/gpu.ts";
+import { WEIGHT_TYPES } from "../model/weights.ts";
+import { benchLoad, largeDescription, type LoadResult, writeRandomCheckpoint } from "./load.ts";
 import { benchMatmul, type MatmulResult } from "./matmul.ts";
 import { benchModel, type ModelResult } from "./model.ts";
 
@@ -13,6 +16,11 @@ const FLAGS = defineFlags({
     default: 7,
     least: 1,
   },
+  "load-bytes": {
+    type: "number",
+    help: "instead, load a made-up checkpoint of at least so many bytes from a temporary folder",
+    least: 1,
+  },
 });
 
 const task: Task = {
@@ -21,7 +29,8 @@ const task: Task = {
   example: "deno task bench --json",
   flags: FLAGS,
   async run(args, session) {
-    const { rounds } = parseFlags(this.command, FLAGS, args).values;
+    const { rounds, "load-bytes": loadBytes } = parseFlags(this.command, FLAGS, args).values;
+    if (loadBytes !== undefined) return await benchLoading(await session.gpu(), loadBytes);
     const gpu = await session.gpu();
     const { description, family, exchange, lanes } = gpu.adapter;
     print(
@@ -34,6 +43,35 @@ const task: Task = {
     return { adapter: gpu.adapter, rounds, matmul, model };
   },
 };
+
+async function benchLoading(gpu: Gpu, bytes: number): Promise<readonly LoadResult[]> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const model = largeDescription(bytes), results: LoadResult[] = [];
+    await writeRandomCheckpoint(folder, model);
+    for (const dtype of WEIGHT_TYPES) results.push(await benchLoad(gpu, folder, model, dtype));
+    print(loadTable(results));
+    return results;
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function loadTable(results: readonly LoadResult[]): string {
+  const mega = (bytes: number) => `${Math.round(bytes / 1e6).toLocaleString("en")} MB`;
+  return table(
+    ["load", "checkpoint", "shards", "largest tensor", "GB/s", "plain read, GB/s", "host memory at most"],
+    results.map(({ dtype, bytes, shards, largestTensorBytes, loadGBs, plainReadGBs, peakHostBytes }) => [
+      `--dtype=${dtype}`,
+      mega(bytes),
+      String(shards),
+      mega(largestTensorBytes),
+      loadGBs.toFixed(2),
+      plainReadGBs.toFixed(2),
+      mega(peakHostBytes),
+    ]),
+  );
+}
 
 function matmulTable(results: readonly MatmulResult[]): string {
   const names = ["f32", "bf16", "naive", "onnxruntime-web"];

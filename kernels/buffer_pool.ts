@@ -42,8 +42,11 @@ export class BufferPool {
     return [...this.#live.values()];
   }
 
-  /** A storage buffer of at least `bytes` bytes, its contents undefined. */
-  acquire(label: string, bytes: number): GPUBuffer {
+  /**
+   * A storage buffer of at least `bytes` bytes, its contents undefined; with `exact` of no more than that, for what
+   * stays, such as weights: a size class takes an eighth more on average.
+   */
+  acquire(label: string, bytes: number, exact = false): GPUBuffer {
     const limit = this.#device.limits.maxStorageBufferBindingSize;
     if (bytes > limit) {
       throw new UserError({
@@ -54,7 +57,8 @@ export class BufferPool {
         fix: "use a smaller batch or a smaller model, or an adapter that binds larger buffers",
       });
     }
-    const size = Math.min(sizeClass(bytes), limit);
+    const needed = Math.max(GRAIN_BYTES, Math.ceil(bytes / GRAIN_BYTES) * GRAIN_BYTES);
+    const size = Math.min(exact ? needed : sizeClass(bytes), limit);
     const buffer = this.#free.get(size)?.pop() ?? this.#create(label, size);
     this.#live.set(buffer, label);
     return buffer;

@@ -105,14 +105,14 @@ export class Gpu {
 
   /**
    * A tensor with undefined contents, if it is quantised with scales of undefined contents; {@linkcode Gpu.free} gives
-   * its memory back.
+   * its memory back. One that is to stay takes its `exact` size, others that of a class which finds reuse.
    */
-  tensor(label: string, dtype: DType, shape: readonly number[]): Tensor {
-    const buffer = this.#pool.acquire(label, byteLength(dtype, shape));
+  tensor(label: string, dtype: DType, shape: readonly number[], exact = false): Tensor {
+    const buffer = this.#pool.acquire(label, byteLength(dtype, shape), exact);
     const tensor = { label, dtype, shape, buffer, offset: 0 };
     const scales = scalesOf(dtype, shape);
     return scales
-      ? { ...tensor, scales: this.tensor(`${label} scales`, scales.dtype, scales.shape) }
+      ? { ...tensor, scales: this.tensor(`${label} scales`, scales.dtype, scales.shape, exact) }
       : tensor;
   }
 
@@ -243,6 +243,8 @@ export class Gpu {
   /** Waits until the GPU has done everything, and throws what went wrong on the way. */
   async finish(): Promise<void> {
     this.flush();
+    // Writes alone are sent with the next submission, so there has to be one.
+    this.device.queue.submit([]);
     // The call itself blocks until the queue is idle; its promise would sleep 10 ms more (see Readback).
     this.device.queue.onSubmittedWorkDone().catch(() => {});
     await this.#check();

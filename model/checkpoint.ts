@@ -29,10 +29,11 @@ export class Checkpoint implements Disposable {
 
   /** Opens `model.safetensors`, or all files that `model.safetensors.index.json` names. */
   static async open(folder: string): Promise<Checkpoint> {
-    const names = await fileNames(folder);
+    const index = await readIndex(folder);
     const files: SafetensorsFile[] = [];
     try {
-      for (const name of names) files.push(await SafetensorsFile.open(join(folder, name)));
+      for (const name of index.names) files.push(await SafetensorsFile.open(join(folder, name)));
+      checkIndex(index, files);
       return new Checkpoint(folder, files);
     } catch (error) {
       files.forEach((file) => file[Symbol.dispose]());
@@ -96,45 +97,78 @@ export class Checkpoint implements Disposable {
   }
 }
 
+/** No tensor is in two files: {@linkcode checkIndex} has seen to it. */
 function entriesOf(files: readonly SafetensorsFile[]): ReadonlyMap<string, StoredTensor> {
-  const entries = new Map<string, StoredTensor>();
-  for (const file of files) {
-    for (const entry of file.tensors.values()) {
-      const other = entries.get(entry.name);
-      if (other) {
-        throw dataError(
-          `Tensor "${entry.name}" stands in ${basename(other.file.path)} and in ${basename(file.path)}`,
-          file.path,
-          "download or save the checkpoint again",
-        );
-      }
-      entries.set(entry.name, { file, entry });
-    }
-  }
-  return entries;
+  return new Map(
+    files.flatMap((file) =>
+      [...file.tensors.values()].map((entry) => [entry.name, { file, entry }] as const)
+    ),
+  );
 }
 
-async function fileNames(folder: string): Promise<readonly string[]> {
-  const index = join(folder, "model.safetensors.index.json");
-  if (!await exists(index)) {
-    if (await exists(join(folder, "model.safetensors"))) return ["model.safetensors"];
+/** Which files a checkpoint has, and what its index says about them, if it has one. */
+interface Index {
+  readonly names: readonly string[];
+  /** Where it stands. */
+  readonly path?: string;
+  /** The file of each tensor. */
+  readonly map?: ReadonlyMap<string, string>;
+  /** Bytes of all tensors. */
+  readonly bytes?: number;
+}
+
+async function readIndex(folder: string): Promise<Index> {
+  const path = join(folder, "model.safetensors.index.json");
+  if (!await exists(path)) {
+    if (await exists(join(folder, "model.safetensors"))) return { names: ["model.safetensors"] };
     throw dataError(
       "No model.safetensors and no model.safetensors.index.json",
       folder,
       "point --model-name to a folder with a Hugging Face checkpoint in safetensors format",
     );
   }
-  const { weight_map: map } = await readConfigFile(index);
-  const names = typeof map === "object" && map !== null ? [...new Set(Object.values(map))] : [];
-  const bad = names.find((name) => typeof name !== "string" || !/^[^/\\]+\.safetensors$/.test(name));
-  if (names.length === 0 || bad !== undefined) {
+  const { weight_map: map, metadata } = await readConfigFile(path);
+  const entries = typeof map === "object" && map !== null ? Object.entries(map) : [];
+  const bad = entries.find(([, name]) => typeof name !== "string" || !/^[^/\\]+\.safetensors$/.test(name));
+  if (entries.length === 0 || bad !== undefined) {
     throw dataError(
-      names.length === 0 ? "The index names no files" : `The index names the file ${JSON.stringify(bad)}`,
-      index,
+      bad === undefined ? "The index names no files" : `The index names the file ${JSON.stringify(bad[1])}`,
+      path,
       "download the checkpoint again: an index names files of its own folder",
     );
   }
-  return names as string[];
+  const bytes = (metadata as { total_size?: unknown } | null | undefined)?.total_size;
+  return {
+    names: [...new Set(entries.map(([, name]) => name as string))],
+    path,
+    map: new Map(entries as [string, string][]),
+    ...(typeof bytes === "number" && { bytes }),
+  };
+}
+
+/** Refuses files that are not those the index was written for, as shards of two revisions. */
+function checkIndex({ map, path, bytes }: Index, files: readonly SafetensorsFile[]): void {
+  if (!map) return;
+  const fix = "download the checkpoint again: its files belong to several revisions";
+  const byName = new Map(files.map((file) => [basename(file.path), file]));
+  for (const [tensor, name] of map) {
+    if (!byName.get(name)!.tensors.has(tensor)) {
+      throw dataError(`The index says that ${name} has the tensor "${tensor}", but it has not`, path!, fix);
+    }
+  }
+  for (const [name, file] of byName) {
+    const stray = [...file.tensors.keys()].find((tensor) => map.get(tensor) !== name);
+    if (stray !== undefined) {
+      throw dataError(`Tensor "${stray}" is in ${name}, but not by the index`, file.path, fix);
+    }
+  }
+  const held = files.flatMap((file) => [...file.tensors.values()]).reduce(
+    (sum, entry) => sum + entry.bytes,
+    0,
+  );
+  if (bytes !== undefined && bytes !== held) {
+    throw dataError(`The index counts ${bytes} bytes of tensors, but the files hold ${held}`, path!, fix);
+  }
 }
 
 /** Names and shapes of a Llama checkpoint's tensors, as transformers writes them. */

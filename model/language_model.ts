@@ -9,7 +9,6 @@ import type {
   LoraOptions,
   ModelFamily,
   OptimizerOptions,
-  ProgressSink,
   Tokenizer,
   Trainer,
   TransformerDescription,
@@ -27,7 +26,7 @@ import { logitsOf } from "./ops.ts";
 import { loadAdapter, saveAdapter } from "./peft.ts";
 import { openTokenizer } from "./tokenizer.ts";
 import { LoraTrainer } from "./trainer.ts";
-import { allTensors, loadWeights } from "./weights.ts";
+import { allTensors, type LoadOptions, loadWeights } from "./weights.ts";
 
 /** Bytes of a checkpoint file that stand for the whole in its fingerprint, at either end. */
 const FINGERPRINT_BYTES = 1 << 20;
@@ -48,18 +47,30 @@ export interface OpenModel extends LanguageModel {
   close(): void;
 }
 
+/** How a model is opened. */
+export interface OpenOptions extends LoadOptions {
+  /** What it is called in messages and manifests; its folder's name unless given. */
+  readonly name?: string;
+}
+
 /**
  * Opens a Hugging Face checkpoint.
  *
  * @param folder with `config.json`, `tokenizer.json` and safetensors files
  * @param families the model plugins; the one that knows the `model_type` describes the model
+ * @example A frozen base in eight bits
+ * ```ts no-eval
+ * import { builtins, Gpu, type ModelFamily, openLanguageModel } from "@credence/credence";
+ *
+ * const families = builtins.filter((plugin): plugin is ModelFamily => plugin.kind === "model");
+ * const model = await openLanguageModel(await Gpu.open(), "path/to/checkpoint", families, { dtype: "int8" });
+ * ```
  */
 export async function openLanguageModel(
   gpu: Gpu,
   folder: string,
   families: readonly ModelFamily[],
-  name: string = basename(folder),
-  progress?: ProgressSink,
+  { name = basename(folder), ...options }: OpenOptions = {},
 ): Promise<OpenModel> {
   const description = describe(await readConfigFile(join(folder, "config.json")), families, folder);
   const tokenizer = await openTokenizer(folder);
@@ -71,7 +82,7 @@ export async function openLanguageModel(
     );
   }
   using checkpoint = await Checkpoint.open(folder);
-  const weights = await loadWeights(gpu, checkpoint, description, progress);
+  const weights = await loadWeights(gpu, checkpoint, description, options);
   const transformer = new Llama(gpu, description, weights);
   return new LlamaLanguageModel(name, folder, transformer, tokenizer);
 }

@@ -2,9 +2,12 @@ import { UserError } from "../core/errors.ts";
 import { dataError } from "../core/files.ts";
 import type { LinearName, ProgressSink, TransformerDescription } from "../core/types.ts";
 import type { Gpu } from "../kernels/gpu.ts";
-import { byteLength, type DType, type Tensor } from "../kernels/tensor.ts";
+import { quantiseInt4 } from "../kernels/quantise_int4.ts";
+import { quantiseInt8 } from "../kernels/quantise_int8.ts";
+import { byteLength, type DType, QUANTISED_MULTIPLE, type Tensor, wordsOf } from "../kernels/tensor.ts";
 import { type Checkpoint, type StoredTensor, tensorShapes } from "./checkpoint.ts";
 import { type Matrix, ROW_MULTIPLE, splitRows } from "./matrix.ts";
+import type { SafetensorsFile, TensorEntry } from "./safetensors.ts";
 
 const DTYPES: Readonly<Record<string, DType>> = { F32: "f32", F16: "f16", BF16: "bf16" };
 
@@ -12,7 +15,7 @@ const DTYPES: Readonly<Record<string, DType>> = { F32: "f32", F16: "f16", BF16: 
 export interface LayerWeights {
   /** `[C]` f32 */
   readonly inputNorm: Tensor;
-  /** `[H·D, C]`, in the checkpoint's type, as are all matrices */
+  /** `[H·D, C]`, in the checkpoint's type or quantised, as are all matrices of a block */
   readonly q: Matrix;
   /** `[K·D, C]` */
   readonly k: Matrix;
@@ -44,6 +47,30 @@ export interface Weights {
 }
 
 /**
+ * Element types of the blocks' matrices on the GPU: as they are stored, or quantised while they are loaded. The
+ * embedding, the output layer, norms and biases stay as they are stored whatever this is, as in bitsandbytes: they are
+ * few, and errors in them cost most.
+ */
+export const WEIGHT_TYPES = ["auto", "int8", "int4"] as const;
+
+/** One of {@linkcode WEIGHT_TYPES}. */
+export type WeightType = typeof WEIGHT_TYPES[number];
+
+/** How weights are loaded. */
+export interface LoadOptions {
+  /** `auto` unless given. */
+  readonly dtype?: WeightType;
+  /** Told of bytes of the checkpoint as they are loaded. */
+  readonly progress?: ProgressSink;
+}
+
+/** Bytes of rows that are quantised at once. */
+const CHUNK_BYTES = 1 << 24;
+
+/** Bytes after which the GPU is waited for: until it has taken them over, the driver holds a copy. */
+const UNFINISHED_BYTES = 1 << 24;
+
+/**
  * Streams a checkpoint to the GPU, tensor by tensor, piece by piece.
  *
  * @throws {UserError} before anything is loaded, if a tensor is missing, of another shape or type, or too large
@@ -52,25 +79,42 @@ export async function loadWeights(
   gpu: Gpu,
   checkpoint: Checkpoint,
   model: TransformerDescription,
-  progress?: ProgressSink,
+  { dtype = "auto", progress }: LoadOptions = {},
 ): Promise<Weights> {
   await checkpoint.check(model);
   const stored = [...tensorShapes(model).keys()].map((name) => checkpoint.find(name));
-  for (const tensor of stored) checkFits(gpu, tensor);
+  for (const tensor of stored) checkFits(gpu, tensor, dtype);
   const tensors: Tensor[] = [];
   try {
-    return await stream(gpu, checkpoint, model, stored, tensors, progress);
+    return await stream(gpu, checkpoint, model, stored, tensors, { dtype, progress });
   } catch (error) {
     gpu.free(...tensors);
     throw error;
   }
 }
 
-function checkFits(gpu: Gpu, { file, entry: { name, dtype: type, shape } }: StoredTensor): void {
+/** Whether a tensor is a matrix of a block, which may be quantised. */
+function isBlockMatrix(name: string): boolean {
+  return /^model\.layers\..+_proj\.weight$/.test(name);
+}
+
+function checkFits(
+  gpu: Gpu,
+  { file, entry: { name, dtype: type, shape } }: StoredTensor,
+  wanted: WeightType,
+): void {
   if (!Object.hasOwn(DTYPES, type)) {
     throw dataError(`Tensor "${name}" is of type ${type}`, file.path, "convert it to F32, F16 or BF16");
   }
-  const dtype = DTYPES[type];
+  const quantised = wanted !== "auto" && isBlockMatrix(name);
+  if (quantised && shape[1] % QUANTISED_MULTIPLE !== 0) {
+    throw dataError(
+      `Tensor "${name}" has rows of ${shape[1]} values, which cannot be quantised`,
+      file.path,
+      `only multiples of ${QUANTISED_MULTIPLE} can; use --dtype=auto`,
+    );
+  }
+  const dtype = quantised ? wanted : DTYPES[type];
   const { maxBindingBytes, description } = gpu.adapter;
   if (shape.length === 2) {
     if (splitRows(shape[0], shape[1], dtype, maxBindingBytes).length > 0) return;
@@ -92,35 +136,67 @@ async function stream(
   model: TransformerDescription,
   stored: readonly StoredTensor[],
   tensors: Tensor[],
-  progress?: ProgressSink,
+  { dtype: wanted, progress }: LoadOptions & { readonly dtype: WeightType },
 ): Promise<Weights> {
   const total = stored.reduce((sum, { entry }) => sum + entry.bytes, 0);
-  let done = 0;
+  let done = 0, unfinished = 0;
+  const loaded = async (bytes: number, name: string) => {
+    progress?.update(done += bytes, total, name);
+    if ((unfinished += bytes) < UNFINISHED_BYTES) return;
+    await gpu.finish();
+    unfinished = 0;
+  };
   const load = async (name: string): Promise<Matrix> => {
     const { file, entry } = checkpoint.find(name);
-    const [rows, columns] = entry.shape, dtype = DTYPES[entry.dtype];
+    const [rows, columns] = entry.shape, stored = DTYPES[entry.dtype];
+    const dtype = wanted !== "auto" && isBlockMatrix(name) ? wanted : stored;
     const parts = splitRows(rows, columns, dtype, gpu.adapter.maxBindingBytes).map((part) => ({
       first: part.first,
-      tensor: gpu.tensor(name, dtype, [part.rows, columns]),
+      tensor: gpu.tensor(name, dtype, [part.rows, columns], true),
     }));
     tensors.push(...parts.map(({ tensor }) => tensor));
     for (const { first, tensor } of parts) {
-      const start = byteLength(dtype, [first, columns]), bytes = byteLength(dtype, tensor.shape);
-      let offset = 0;
-      for await (const chunk of file.chunks({ ...entry, start: entry.start + start, bytes })) {
-        gpu.write(tensor, chunk, offset);
-        offset += chunk.length;
-        progress?.update(done += chunk.length, total, name);
-      }
+      const start = entry.start + byteLength(stored, [first, columns]);
+      const part = { ...entry, start, bytes: byteLength(stored, tensor.shape) };
+      if (dtype === stored) await copy(file, part, tensor);
+      else await quantise(file, part, stored, tensor);
     }
     return { rows, columns, parts };
+  };
+  const copy = async (file: SafetensorsFile, part: TensorEntry, tensor: Tensor) => {
+    let offset = 0;
+    for await (const chunk of file.chunks(part)) {
+      gpu.write(tensor, chunk, offset);
+      offset += chunk.length;
+      await loaded(chunk.length, part.name);
+    }
+  };
+  const quantise = async (file: SafetensorsFile, part: TensorEntry, stored: DType, tensor: Tensor) => {
+    const [rows, depth] = tensor.shape, rowBytes = byteLength(stored, [depth]);
+    const perChunk = Math.min(rows, Math.max(1, Math.floor(CHUNK_BYTES / rowBytes)));
+    const chunkRows = gpu.tensor("rows to quantise", stored, [perChunk, depth]);
+    tensors.push(chunkRows);
+    const kernel = tensor.dtype === "int8" ? quantiseInt8 : quantiseInt4;
+    let first = 0;
+    for await (const chunk of file.chunks(part, perChunk * rowBytes)) {
+      const count = chunk.length / rowBytes;
+      gpu.write(chunkRows, chunk);
+      gpu.run(kernel, {
+        params: { rows: count, depth, first_row: first },
+        buffers: { weight: chunkRows, codes: wordsOf(tensor), scale_words: wordsOf(tensor.scales!) },
+      });
+      first += count;
+      await loaded(chunk.length, part.name);
+    }
+    gpu.free(chunkRows);
+    tensors.splice(tensors.indexOf(chunkRows), 1);
   };
   // Norms and biases are a sliver of the weights, so they are kept in f32 and their kernels need no variants.
   const loadVector = async (name: string): Promise<Tensor> => {
     const { file, entry } = checkpoint.find(name);
     const tensor = gpu.upload(name, await file.values(entry), entry.shape);
     tensors.push(tensor);
-    progress?.update(done += entry.bytes, total, name);
+    await loaded(entry.bytes, name);
     return tensor;
   };
   const loadBiases = async (prefix: string) => {

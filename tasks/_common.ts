@@ -9,8 +9,10 @@ import {
   type Split,
   splitName,
   SPLITS,
+  suggestion,
   UserError,
 } from "../core/mod.ts";
+import { WEIGHT_TYPES, type WeightType } from "../model/weights.ts";
 import { defineFlags } from "./_flags.ts";
 import { note } from "./_io.ts";
 import type { Session } from "./_session.ts";
@@ -20,6 +22,7 @@ export const RUN_FLAGS = defineFlags({
   "log-dir": { type: "string", help: "folder of the run (runs/<date and time>)" },
   "data-dir": { type: "string", help: "where datasets lie on this machine" },
   "model-name": { type: "string", help: "alias, hf:owner/name[@revision], or folder", required: true },
+  "dtype": { type: "string", help: "weights: auto (as stored), int8 or int4", default: "auto" },
   "seed": { type: "number", help: "the same seed gives the same results", default: 137, least: 0 },
   "limit": { type: "number", help: "rows of each split to read at most", least: 1 },
   "plugin": {
@@ -37,6 +40,18 @@ export interface ChosenDataset {
   readonly request: DatasetRequest;
   /** What identifies the data in `run.json`. */
   readonly about: Json;
+}
+
+/** The type of weights that `--dtype` names. @throws {UserError} of kind `usage` for another */
+export function chooseDtype(text: string): WeightType {
+  const found = WEIGHT_TYPES.find((type) => type === text);
+  if (found) return found;
+  throw new UserError({
+    kind: "usage",
+    what: `Unknown type of weights "${text}"`,
+    where: "--dtype",
+    fix: suggestion(text, WEIGHT_TYPES),
+  });
 }
 
 /** Opens the run folder that `--log-dir` names, or a new one named by the time. */

@@ -16,6 +16,7 @@ import {
 } from "../core/mod.ts";
 import { Gpu } from "../kernels/gpu.ts";
 import { modelFingerprint, openLanguageModel, type OpenModel } from "../model/language_model.ts";
+import type { WeightType } from "../model/weights.ts";
 import { note } from "./_io.ts";
 import { ProgressBar } from "./_progress.ts";
 
@@ -78,22 +79,32 @@ export class Session {
   }
 
   /** A model by alias, Hub name or folder, loaded on first use. */
-  async model(name: string): Promise<OpenModel> {
-    let model = this.#models.get(name);
+  async model(name: string, dtype: WeightType = "auto"): Promise<OpenModel> {
+    const key = `${name} ${dtype}`;
+    let model = this.#models.get(key);
     if (!model) {
       const gpu = await this.gpu();
       using progress = new ProgressBar(`load ${name}`, "bytes");
       const families = this.registry.list("model").map(({ plugin }) => plugin);
-      model = await openLanguageModel(gpu, (await this.#locate(name)).folder, families, name, progress);
-      this.#models.set(name, model);
+      model = await openLanguageModel(gpu, (await this.#locate(name)).folder, families, {
+        name,
+        dtype,
+        progress,
+      });
+      this.#models.set(key, model);
     }
     return model;
   }
 
   /** What `run.json` says about a model: its name, a hash of its files, and on the Hub its commit. */
-  async describeModel(name: string): Promise<Json> {
+  async describeModel(name: string, dtype: WeightType = "auto"): Promise<Json> {
     const { folder, commit } = await this.#locate(name);
-    return { name, ...(commit !== undefined && { commit }), fingerprint: await modelFingerprint(folder) };
+    return {
+      name,
+      ...(commit !== undefined && { commit }),
+      ...(dtype !== "auto" && { dtype }),
+      fingerprint: await modelFingerprint(folder),
+    };
   }
 
   /** The folder of an adapter: one on this machine, or `hf:owner/name[@revision]`. */

@@ -25,6 +25,7 @@ import {
   announceSkip,
   checkTrainable,
   chooseDatasets,
+  chooseDtype,
   type ChosenDataset,
   openRun,
   RUN_FLAGS,
@@ -75,7 +76,7 @@ export async function calibrationTune(
   const inputs = {
     dataset: chosen.about,
     limit: flags.limit ?? null,
-    model: await session.describeModel(modelName),
+    model: await session.describeModel(modelName, chooseDtype(flags.dtype)),
     method: session.describe(method),
     options: { ...options } as Json,
     batchSize,
@@ -94,7 +95,7 @@ export async function calibrationTune(
         train: await labeledRows(chosen, "train", flags.limit),
         validation: await labeledRows(chosen, "validation", flags.limit),
       };
-      const model = await session.model(modelName);
+      const model = await session.model(modelName, chooseDtype(flags.dtype));
       using log = await MetricsLog.open(run.file("metrics.jsonl"));
       using progress = new ProgressBar("train", "steps");
       const context = { options, rng, batchSize, maxSteps, progress, folder: run.path };
@@ -129,7 +130,7 @@ export async function calibrationTune(
       }),
     work: async () => {
       const rows = await labeledRows(chosen, "validation", flags.limit);
-      const model = await session.model(modelName);
+      const model = await session.model(modelName, chooseDtype(flags.dtype));
       using progress = new ProgressBar("scale temperature");
       fitted = await fitOn(method, model, rows, {
         options,

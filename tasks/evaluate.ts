@@ -29,6 +29,7 @@ import {
   aboutRun,
   announceSkip,
   chooseDatasets,
+  chooseDtype,
   chooseSplits,
   chooseStyle,
   type ChosenDataset,
@@ -140,7 +141,7 @@ async function evaluateSplit(
     maxNewTokens,
     limit: limit ?? null,
     seed,
-    model: await session.describeModel(modelName),
+    model: await session.describeModel(modelName, chooseDtype(flags.dtype)),
     adapter,
     temperature,
     method: session.describe(method),
@@ -163,7 +164,7 @@ async function evaluateSplit(
         seed,
         limit,
       });
-      const model = await session.model(modelName);
+      const model = await session.model(modelName, chooseDtype(flags.dtype));
       const measure = async (labeled: readonly Labeled[]) => {
         const predictions: Prediction[] = [];
         using progress = new ProgressBar(`${chosen.name} confidence`);

@@ -21,6 +21,7 @@ import {
   aboutRun,
   announceSkip,
   chooseDatasets,
+  chooseDtype,
   chooseSplits,
   chooseStyle,
   type ChosenDataset,
@@ -86,7 +87,7 @@ export async function generateOutputs(
     });
   }
   const [chosen] = datasets;
-  const model = await session.describeModel(modelName);
+  const model = await session.describeModel(modelName, chooseDtype(flags.dtype));
   const rows: Record<string, number> = {}, skipped: string[] = [];
   for (const split of chooseSplits(flags.splits, chosen.dataset)) {
     const name = `outputs/${split}`;
@@ -114,7 +115,7 @@ export async function generateOutputs(
           seed,
           limit,
         });
-        const model = await session.model(modelName);
+        const model = await session.model(modelName, chooseDtype(flags.dtype));
         const options = { maxNewTokens, batchSize, temperature: 0, topP: 1, seed };
         const answers = {
           journal: `${path}.journal`,

@@ -39,6 +39,13 @@ Deno.test("BufferPool.acquire() hands out the buffer of the size released last",
   assertNotEquals(pool.acquire("new", 1), c);
 });
 
+Deno.test("BufferPool.acquire() of an exact size takes no more than the next multiple of 256 bytes", () => {
+  const pool = new BufferPool(fakeDevice(100_000).device);
+  const sizes = [0, 1, 256, 257, 50_000].map((bytes) => pool.acquire("weights", bytes, true).size);
+  assertEquals(sizes, [256, 256, 256, 512, 50_176]);
+  assertEquals(pool.acquire("batch", 50_000).size > 50_176, true);
+});
+
 Deno.test("BufferPool.acquire() never hands a buffer out twice", () => {
   const pool = new BufferPool(fakeDevice().device);
   assertNotEquals(pool.acquire("a", 100), pool.acquire("b", 100));

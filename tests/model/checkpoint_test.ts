@@ -156,7 +156,7 @@ async function shard(folder: string, index: (names: readonly string[]) => unknow
 /** The index that belongs to {@linkcode shard}. */
 function soundIndex(names: readonly string[]) {
   const map = names.map((name, index) => [name, index < 5 ? "one.safetensors" : "two.safetensors"]);
-  return { metadata: { total_size: 1 }, weight_map: Object.fromEntries(map) };
+  return { weight_map: Object.fromEntries(map) };
 }
 
 Deno.test("Checkpoint.open() finds tensors in all files that the index names", async () => {
@@ -169,21 +169,51 @@ Deno.test("Checkpoint.open() finds tensors in all files that the index names", a
   });
 });
 
-Deno.test("Checkpoint.check() names the folder when no file of an index has a tensor", async () => {
+Deno.test("Checkpoint.open() refuses a shard without a tensor that the index says it has, naming both", async () => {
   await withCheckpoint(SHAPE, () => {}, async (folder) => {
     await shard(folder, soundIndex);
     await editTensors(`${folder}/two.safetensors`, (tensors) => tensors.delete(SECOND_Q));
+    const error = await assertRejects(() => Checkpoint.open(folder), UserError);
+    assertEquals(
+      error.what,
+      `The index says that two.safetensors has the tensor "${SECOND_Q}", but it has not`,
+    );
+    assertEquals([error.kind, error.where], ["data", `${folder}/model.safetensors.index.json`]);
+  });
+});
+
+Deno.test("Checkpoint.check() names the folder when no file of an index has a tensor that a model needs", async () => {
+  await withCheckpoint(SHAPE, (tensors) => tensors.delete(SECOND_Q), async (folder) => {
+    await shard(folder, soundIndex);
     await assertRefused(folder, SHAPE, `Tensor "${SECOND_Q}" is missing`, folder);
   });
 });
 
-Deno.test("Checkpoint.open() refuses a tensor that two files have, naming all three", async () => {
+Deno.test("Checkpoint.open() refuses shards whose tensors are not as many bytes as the index counts", async () => {
+  await withCheckpoint(SHAPE, () => {}, async (folder) => {
+    const all = [...(await readRaw(`${folder}/model.safetensors`)).values()];
+    const bytes = all.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    const index = (total_size: number) => (names: readonly string[]) => ({
+      metadata: { total_size },
+      ...soundIndex(names),
+    });
+    await shard(folder, index(bytes));
+    (await Checkpoint.open(folder))[Symbol.dispose]();
+    const path = `${folder}/model.safetensors.index.json`;
+    await Deno.writeTextFile(path, (await Deno.readTextFile(path)).replace(String(bytes), String(bytes + 1)));
+    const error = await assertRejects(() => Checkpoint.open(folder), UserError);
+    assertEquals(error.what, `The index counts ${bytes + 1} bytes of tensors, but the files hold ${bytes}`);
+    assertEquals([error.kind, error.where], ["data", path]);
+  });
+});
+
+Deno.test("Checkpoint.open() refuses a tensor that a second shard has too, naming both", async () => {
   await withCheckpoint(SHAPE, () => {}, async (folder) => {
     await shard(folder, soundIndex);
     await editTensors(`${folder}/one.safetensors`, (tensors) => tensors.set(SECOND_Q, tensor([8, 8])));
     const error = await assertRejects(() => Checkpoint.open(folder), UserError);
-    assertEquals(error.what, `Tensor "${SECOND_Q}" stands in one.safetensors and in two.safetensors`);
-    assertEquals([error.kind, error.where], ["data", `${folder}/two.safetensors`]);
+    assertEquals(error.what, `Tensor "${SECOND_Q}" is in one.safetensors, but not by the index`);
+    assertEquals([error.kind, error.where], ["data", `${folder}/one.safetensors`]);
   });
 });
 

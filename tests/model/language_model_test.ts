@@ -74,7 +74,7 @@ async function withModelFolder(work: (folder: string) => Promise<void>): Promise
 /** Runs with an open model, and closes it. */
 async function withModel(gpu: Gpu, work: (model: OpenModel, folder: string) => Promise<void>): Promise<void> {
   await withModelFolder(async (folder) => {
-    const model = await openLanguageModel(gpu, folder, [llama], "small");
+    const model = await openLanguageModel(gpu, folder, [llama], { name: "small" });
     try {
       await work(model, folder);
     } finally {

@@ -81,7 +81,7 @@ gpuTest("loadWeights() reports every byte once", async (gpu) => {
   );
   const updates: [number, number][] = [];
   const progress = { update: (done: number, of: number) => void updates.push([done, of]) };
-  gpu.free(...allTensors(await loadWeights(gpu, checkpoint, model, progress)));
+  gpu.free(...allTensors(await loadWeights(gpu, checkpoint, model, { progress })));
   assertEquals(updates.at(-1), [total, total]);
   assertEquals(updates.map(([done]) => done), updates.map(([done]) => done).toSorted((a, b) => a - b));
 });
@@ -151,7 +151,7 @@ gpuTest(
       },
     };
     const error = await assertRejects(
-      () => loadWeights(withLimit(gpu, bytes - 1), checkpoint, model, progress),
+      () => loadWeights(withLimit(gpu, bytes - 1), checkpoint, model, { progress }),
       UserError,
     );
     assertEquals(error.kind, "adapter");

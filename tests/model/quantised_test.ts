@@ -1,0 +1,145 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { UserError } from "../../core/errors.ts";
+import type { Gpu } from "../../kernels/gpu.ts";
+import { Checkpoint } from "../../model/checkpoint.ts";
+import { Llama } from "../../model/llama.ts";
+import { loadAdapter } from "../../model/peft.ts";
+import { LoraTrainer } from "../../model/trainer.ts";
+import { allTensors, loadWeights, type WeightType } from "../../model/weights.ts";
+import { assertClose } from "../close.ts";
+import { gpuTest } from "../kernels/_gpu.ts";
+import { dequantiseInt4, dequantiseInt8, quantiseInt4, quantiseInt8 } from "../reference/quantise.ts";
+import { editTensors, withFolder } from "./_files.ts";
+import { FAMILY_CASES, goldenPath, readDescription, readGolden, withLimit } from "./_golden.ts";
+import { allLogits, logProbability } from "./_logits.ts";
+
+/** Runs with a recorded model whose blocks are in a type, from another folder if one is given. */
+async function withType<T>(
+  gpu: Gpu,
+  name: string,
+  dtype: WeightType,
+  work: (model: Llama) => Promise<T>,
+  folder = goldenPath(name, "model"),
+): Promise<T> {
+  const description = await readDescription(name);
+  using checkpoint = await Checkpoint.open(folder);
+  const weights = await loadWeights(gpu, checkpoint, description, { dtype });
+  const model = new Llama(gpu, description, weights);
+  try {
+    return await work(model);
+  } finally {
+    model.free();
+    gpu.free(...allTensors(weights));
+  }
+}
+
+/** Mean KL of the model as stored to the quantised one, over all positions of the recorded sequences, in nats. */
+async function meanKl(gpu: Gpu, name: string, dtype: WeightType): Promise<number> {
+  const { sequences } = await readGolden(name);
+  const logits = (model: Llama) => Promise.all(sequences.map(({ tokens }) => allLogits(model, tokens)));
+  const stored = (await withType(gpu, name, "auto", logits)).flat();
+  const quantised = (await withType(gpu, name, dtype, logits)).flat();
+  const total = stored.reduce((sum, row, index) => {
+    const tokens = [...row.keys()];
+    return sum + tokens.reduce((kl, token) => {
+      const log = logProbability(row, token);
+      return kl + Math.exp(log) * (log - logProbability(quantised[index], token));
+    }, 0);
+  }, 0);
+  return total / stored.length;
+}
+
+// Weights here are random and larger than trained ones, so that an error grows from layer to layer.
+const BOUNDS = { int8: 0.01, int4: 1.5 } as const;
+
+for (const name of FAMILY_CASES) {
+  for (const dtype of ["int8", "int4"] as const) {
+    gpuTest(
+      `${name}: blocks in ${dtype} stay within ${BOUNDS[dtype]} nats of the model as stored`,
+      async (gpu) => {
+        const kl = await meanKl(gpu, name, dtype);
+        assert(kl > 0 && kl < BOUNDS[dtype], `mean KL ${kl}`);
+      },
+    );
+  }
+}
+
+/** How the reference quantises a matrix, and what its codes stand for. */
+const REFERENCE = {
+  int8: (values: Float32Array, depth: number) => {
+    const { codes, scales } = quantiseInt8(values, depth);
+    return dequantiseInt8(codes, scales, depth);
+  },
+  int4: (values: Float32Array, depth: number) => {
+    const { codes, scales } = quantiseInt4(values, depth);
+    return dequantiseInt4(codes, scales, depth);
+  },
+} as const;
+
+for (const dtype of ["int8", "int4"] as const) {
+  gpuTest(`LoRA gradients over ${dtype} are those over the weights that its codes stand for`, async (gpu) => {
+    const name = "families/llama-biases";
+    const { training: { jsd: { examples, optimizer } } } = await readGolden(name);
+    const gradientOf = async (model: Llama) => {
+      const adapter = await loadAdapter(gpu, model.description, goldenPath(name, "adapter"));
+      const trainer = new LoraTrainer(model, adapter, optimizer, 1);
+      await trainer.train([examples], 0);
+      const gradient = await trainer.gradient();
+      trainer.free();
+      adapter.free();
+      return gradient;
+    };
+    const got = await withType(gpu, name, dtype, gradientOf);
+    await withFolder(async (folder) => {
+      await Deno.copyFile(goldenPath(name, "model", "model.safetensors"), `${folder}/model.safetensors`);
+      await editTensors(`${folder}/model.safetensors`, (tensors) => {
+        for (const [tensor, { bytes, shape, ...rest }] of tensors) {
+          if (!tensor.endsWith("_proj.weight")) continue;
+          const values = REFERENCE[dtype](new Float32Array(bytes.buffer), shape[1]);
+          tensors.set(tensor, { ...rest, shape, bytes: new Uint8Array(Float32Array.from(values).buffer) });
+        }
+      });
+      const expected = await withType(gpu, name, "auto", gradientOf, folder);
+      const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      assertClose(got, expected, { absolute: 1e-4 * largest, relative: 1e-3 });
+    });
+  });
+
+  gpuTest(
+    `loadWeights() in ${dtype} quantises the blocks' matrices and nothing else, also in parts`,
+    async (gpu) => {
+      const name = "families/qwen2-window", description = await readDescription(name);
+      using checkpoint = await Checkpoint.open(goldenPath(name, "model"));
+      const whole = await loadWeights(gpu, checkpoint, description, { dtype });
+      // Fewer bytes than the output layer takes as it is stored, and 64 rows of it.
+      const parts = await loadWeights(withLimit(gpu, 64 * 64 * 2), checkpoint, description, { dtype });
+      const { embedding, layers: [{ q, down, inputNorm, biases }] } = whole;
+      assertEquals([q, down].map(({ parts: [{ tensor }] }) => tensor.dtype), [dtype, dtype]);
+      assertEquals([embedding.parts[0].tensor.dtype, inputNorm.dtype, biases.q_proj!.dtype], [
+        "f16",
+        "f32",
+        "f32",
+      ]);
+      assertEquals([whole.embedding.parts.length, parts.embedding.parts.length], [1, 2]);
+      gpu.free(...allTensors(whole), ...allTensors(parts));
+    },
+  );
+}
+
+gpuTest(
+  "loadWeights() refuses to quantise rows that are no multiple of 16, naming tensor and file",
+  async (gpu) => {
+    using checkpoint = await Checkpoint.open(goldenPath("mha-f32", "model"));
+    const model = await readDescription("mha-f32");
+    const error = await assertRejects(
+      () => loadWeights(gpu, checkpoint, model, { dtype: "int8" }),
+      UserError,
+    );
+    assertEquals([error.kind, error.where], ["data", goldenPath("mha-f32", "model", "model.safetensors")]);
+    assertEquals(
+      error.what,
+      'Tensor "model.layers.0.mlp.down_proj.weight" has rows of 88 values, which cannot be quantised',
+    );
+    assertEquals(error.fix, "only multiples of 16 can; use --dtype=auto");
+  },
+);
