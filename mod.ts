@@ -111,6 +111,8 @@ export { openLanguageModel } from "./model/language_model.ts";
 export type { OpenModel, OpenOptions } from "./model/language_model.ts";
 export { WEIGHT_TYPES } from "./model/weights.ts";
 export type { LoadOptions, WeightType } from "./model/weights.ts";
+export { readClassifier } from "./model/classifier_file.ts";
+export type { Classifier, ClassifierLayer } from "./model/classifier_file.ts";
 export { Gpu } from "./kernels/gpu.ts";
 export type { AdapterSummary, DeviceOptions } from "./kernels/device.ts";
 export type { Family, Kernel, KernelCall, KernelDefinition, ScalarType } from "./kernels/kernel.ts";
