@@ -9,6 +9,7 @@
 // What a plugin author writes against.
 export type {
   Adapter,
+  AdapterInfo,
   Continuation,
   Dataset,
   DatasetRequest,

@@ -64,6 +64,7 @@ export type { ScoredLogits, Temperature } from "./temperature.ts";
 export { answerText, renderPrompt } from "./wording.ts";
 export type {
   Adapter,
+  AdapterInfo,
   Continuation,
   Dataset,
   DatasetRequest,

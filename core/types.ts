@@ -205,7 +205,7 @@ export interface Continuation {
   readonly logprob: number;
 }
 
-/** A LoRA adapter as PEFT describes it. */
+/** A LoRA adapter as PEFT describes it; what is absent is PEFT's default. */
 export interface LoraOptions {
   /** Inner width of the two factors; whole, from 1. */
   readonly rank: number;
@@ -213,8 +213,35 @@ export interface LoraOptions {
   readonly alpha: number;
   /** Share of inputs dropped in front of the first factor while training, in [0, 1). */
   readonly dropout: number;
-  /** Names of the linear layers that are adapted, as in `q_proj`. */
-  readonly targetModules: readonly string[];
+  /**
+   * The linear layers that are adapted: ends of their names, as in `q_proj`; or a regular expression of Python's that
+   * matches whole names, as in `.*\.[qv]_proj`; or `all-linear`.
+   */
+  readonly targetModules: readonly string[] | string;
+  /** Layers that are left out, named in the same ways. */
+  readonly excludeModules?: readonly string[] | string;
+  /** Numbers of the blocks that are adapted; goes with a list of target modules. */
+  readonly layersToTransform?: readonly number[];
+  /** Name of the list that these numbers count in, as in `layers`. */
+  readonly layersPattern?: readonly string[];
+  /** Scales by alpha / √rank instead. */
+  readonly useRslora?: boolean;
+  /** A bias behind the second factor. Such an adapter is read and used; training it is not implemented. */
+  readonly loraBias?: boolean;
+  /** Other ranks, by a regular expression for the end of a layer's name; the first that matches counts. */
+  readonly rankPattern?: Readonly<Record<string, number>>;
+  /** Other alphas, in the same way. */
+  readonly alphaPattern?: Readonly<Record<string, number>>;
+}
+
+/** What an adapter's folder says besides. */
+export interface AdapterInfo {
+  /** The model it was trained on, as its author named it; perhaps not the one it is used with. */
+  readonly baseModel?: string;
+  /** How it was taught to be asked whether an answer is right, as in `roman_choice`, if its folder says so. */
+  readonly queryFormat?: string;
+  /** Whether a fitted temperature belongs to it: its folder holds one, or its settings say that one is used. */
+  readonly temperature: boolean;
 }
 
 /** Trainable weights over a frozen model. */
@@ -223,6 +250,8 @@ export interface Adapter {
   readonly options: LoraOptions;
   /** Number of trainable values. */
   readonly parameters: number;
+  /** What its folder says besides; absent if it is fresh. */
+  readonly info?: AdapterInfo;
   /** Gives its memory back. */
   free(): void;
 }

@@ -23,6 +23,7 @@ import { readConfigFile } from "./config_file.ts";
 import { generate } from "./generator.ts";
 import { Llama } from "./llama.ts";
 import { logitsOf } from "./ops.ts";
+import { checkTargets } from "./lora_sites.ts";
 import { loadAdapter, saveAdapter } from "./peft.ts";
 import { openTokenizer } from "./tokenizer.ts";
 import { LoraTrainer } from "./trainer.ts";
@@ -182,6 +183,7 @@ class LlamaLanguageModel implements OpenModel {
   }
 
   createAdapter(options: LoraOptions, rng: Rng): Promise<Adapter> {
+    checkTargets(this.description, options);
     const adapter = new LoraAdapter(this.transformer.gpu, this.description, options);
     adapter.initialise(rng);
     return Promise.resolve(adapter);

@@ -1,3 +1,4 @@
+import { addBias } from "../kernels/add_bias.ts";
 import { dropout } from "../kernels/dropout.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import type { BufferOf, KernelCall, ParamOf } from "../kernels/kernel.ts";
@@ -39,7 +40,7 @@ export interface Target {
 }
 
 /**
- * `y = x Wᵀ`, and on adapted rows `+ scale · drop(x) Aᵀ Bᵀ`.
+ * `y = x Wᵀ`, and on adapted rows `+ scale · (drop(x) Aᵀ Bᵀ + bias)`.
  *
  * @param x `[rows, inputs]`
  * @param weight `[outputs, inputs]`; of a matrix in parts, each gives its own columns of `y`
@@ -62,9 +63,9 @@ export function linear(
         rows,
         columns: outputs,
         depth: inputs,
-        rank: z ? site!.rank : 0,
+        rank: z ? site!.paddedRank : 0,
         lora_rows: z ? active!.rows : 0,
-        lora_scale: z ? active!.adapter.scale : 0,
+        lora_scale: z ? site!.scale : 0,
         add_residual: residual ? 1 : 0,
         y_stride: stride,
         y_first: first + firstOutput,
@@ -78,6 +79,12 @@ export function linear(
         residual: residual ?? x,
         y,
       },
+    });
+  }
+  if (z && site?.bias) {
+    gpu.run(addBias, {
+      params: { rows: active!.rows, columns: site.outputs, stride, first, scale: site.scale },
+      buffers: { bias: site.bias, y },
     });
   }
   return z;
@@ -144,17 +151,17 @@ export function linearBackward(
 function loraDown(gpu: Gpu, x: Tensor, active: ActiveAdapter, site: LoraSite): Tensor {
   const { rows } = active;
   const dropped = dropRows(gpu, x, active, site);
-  const z = gpu.tensor(`${site.name}.${site.layer}.z`, "f32", [rows, site.rank]);
+  const z = gpu.tensor(`${site.name}.${site.layer}.z`, "f32", [rows, site.paddedRank]);
   product(gpu, rows, {
     params: {
       rows,
-      columns: site.rank,
+      columns: site.paddedRank,
       depth: site.inputs,
       rank: 0,
       lora_rows: 0,
       lora_scale: 0,
       add_residual: 0,
-      y_stride: site.rank,
+      y_stride: site.paddedRank,
       y_first: 0,
     },
     buffers: { x: dropped, weight: site.a, z: x, lora_b: x, residual: x, y: z },
@@ -170,7 +177,7 @@ function loraBackward(
   { active, site, z, x, gradient }: LoraBackward,
 ): void {
   const { rows, adapter } = active;
-  const { rank, inputs, outputs } = site;
+  const { paddedRank: rank, inputs, outputs, scale } = site;
   const dz = gpu.tensor("dz", "f32", [rows, rank]);
   gpu.run(matmulBackward, {
     params: {
@@ -179,7 +186,7 @@ function loraBackward(
       depth: rank,
       dy_stride: stride,
       dy_first: first,
-      scale: adapter.scale,
+      scale,
       accumulate: 0,
     },
     buffers: { dy, weight: site.b, dx: dz },
@@ -201,7 +208,7 @@ function loraBackward(
       first: site.bFirst,
       wide_step: rank,
       narrow_step: 1,
-      scale: adapter.scale,
+      scale,
     },
     buffers: { wide: dy, narrow: z, gradient: gradient.values },
   });

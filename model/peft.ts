@@ -1,112 +1,50 @@
 /** PEFT's files for a LoRA adapter: `adapter_config.json` and `adapter_model.safetensors`. */
 import { join } from "node:path";
-import { dataError, writeJsonAtomic } from "../core/files.ts";
+import { dataError } from "../core/files.ts";
 import type { LoraOptions, TransformerDescription } from "../core/types.ts";
 import type { Gpu } from "../kernels/gpu.ts";
-import { LINEAR_NAMES, LoraAdapter, type LoraSite } from "./adapter.ts";
-import { readConfigFile } from "./config_file.ts";
-import { type NamedTensor, SafetensorsFile, writeSafetensors } from "./safetensors.ts";
+import { LoraAdapter, type LoraSite } from "./adapter.ts";
+import { readAdapterConfig, writeAdapterConfig } from "./adapter_config.ts";
+import { moduleName, type PlannedSite, planSites } from "./lora_sites.ts";
+import { type NamedTensor, SafetensorsFile, type TensorEntry, writeSafetensors } from "./safetensors.ts";
+import { findTemperature } from "./temperature_file.ts";
 
-/** Settings that are understood. */
-const READ: ReadonlySet<string> = new Set(["peft_type", "r", "lora_alpha", "lora_dropout", "target_modules"]);
-
-/** Settings of PEFT that change nothing about what a trained adapter computes. */
-const HARMLESS: ReadonlySet<string> = new Set([
-  "auto_mapping",
-  "base_model_name_or_path",
-  "corda_config",
-  "ensure_weight_tying",
-  "eva_config",
-  "inference_mode",
-  "loftq_config",
-  "lora_ga_config",
-  "megatron_config",
-  "megatron_core",
-  "peft_version",
-  "qalora_group_size",
-  "revision",
-  "runtime_config",
-  "task_type",
-]);
-
-/**
- * Values of the settings that PEFT sets even where it does not use them. `init_lora_weights` is among them because
- * some ways to start, such as PiSSA, change the base weights too.
- */
-const MUST_BE: Readonly<Record<string, readonly unknown[]>> = {
-  bias: ["none"],
-  init_lora_weights: [true, "gaussian", "orthogonal", "eva"],
-};
+const CONFIG = "adapter_config.json", WEIGHTS = "adapter_model.safetensors";
 
 /** Writes an adapter so that PEFT loads it; `baseModel` is the name of the model it belongs to. */
 export async function saveAdapter(adapter: LoraAdapter, folder: string, baseModel: string): Promise<void> {
-  const { rank, alpha, dropout, targetModules } = adapter.options;
   const values = await adapter.gpu.readF32(adapter.values);
-  const tensors = adapter.sites.flatMap((site): NamedTensor[] => [
-    {
-      name: tensorName(site, "A"),
-      shape: [rank, site.inputs],
-      values: values.slice(site.aFirst, site.aFirst + rank * site.inputs),
-    },
-    { name: tensorName(site, "B"), shape: [site.outputs, rank], values: unpadded(values, site, rank) },
-  ]);
-  await writeSafetensors(join(folder, "adapter_model.safetensors"), tensors, { format: "pt" });
-  await writeJsonAtomic(join(folder, "adapter_config.json"), {
-    peft_type: "LORA",
-    task_type: "CAUSAL_LM",
-    base_model_name_or_path: baseModel,
-    r: rank,
-    lora_alpha: alpha,
-    lora_dropout: dropout,
-    target_modules: targetModules,
-    bias: "none",
-    fan_in_fan_out: false,
-    inference_mode: true,
-    init_lora_weights: true,
-    modules_to_save: null,
-  });
+  const tensors = adapter.sites.flatMap((site) =>
+    partsOf(site).map((part): NamedTensor => ({
+      name: tensorName(site, part),
+      shape: part.shape,
+      values: take(values, part),
+    }))
+  );
+  await writeSafetensors(join(folder, WEIGHTS), tensors, { format: "pt" });
+  await writeAdapterConfig(join(folder, CONFIG), adapter.options, baseModel);
 }
 
-/** Loads an adapter that PEFT or {@linkcode saveAdapter} wrote. */
+/**
+ * Loads an adapter that PEFT, the research code or {@linkcode saveAdapter} wrote.
+ *
+ * @throws {UserError} of kind `data`, before it uses the GPU, if a tensor is missing, of another shape, or in excess
+ */
 export async function loadAdapter(
   gpu: Gpu,
   model: TransformerDescription,
   folder: string,
 ): Promise<LoraAdapter> {
-  const options = await readConfig(join(folder, "adapter_config.json"));
-  using file = await SafetensorsFile.open(join(folder, "adapter_model.safetensors"));
-  const adapter = new LoraAdapter(gpu, model, options);
+  const path = join(folder, CONFIG);
+  const { options, usesTemperature, ...about } = await readAdapterConfig(path);
+  using file = await SafetensorsFile.open(join(folder, WEIGHTS));
+  checkTensors(file, planSites(model, options, path), options);
+  const temperature = usesTemperature || await findTemperature(folder) !== undefined;
+  const adapter = new LoraAdapter(gpu, model, options, { where: path, info: { ...about, temperature } });
   try {
     const values = new Float32Array(adapter.values.shape[0]);
-    const expected = new Set<string>();
     for (const site of adapter.sites) {
-      const read = async (matrix: "A" | "B", shape: readonly number[]) => {
-        const name = tensorName(site, matrix);
-        expected.add(name);
-        const entry = file.tensors.get(name);
-        if (entry?.shape.join() !== shape.join()) {
-          const is = entry ? `has shape [${entry.shape.join(", ")}]` : "is missing";
-          throw dataError(
-            `Tensor "${name}" ${is}, but the model and adapter_config.json need [${shape.join(", ")}]`,
-            file.path,
-            "use the adapter with the model it was trained on",
-          );
-        }
-        return await file.values(entry);
-      };
-      values.set(await read("A", [options.rank, site.inputs]), site.aFirst);
-      const b = await read("B", [site.outputs, options.rank]);
-      for (let row = 0; row < site.outputs; row++) {
-        values.set(b.subarray(row * options.rank, (row + 1) * options.rank), site.bFirst + row * site.rank);
-      }
-    }
-    const extra = [...file.tensors.keys()].find((name) => !expected.has(name));
-    if (extra !== undefined) {
-      throw dataError(
-        `Tensor "${extra}" has no place in this adapter`,
-        file.path,
-        "use an adapter for this model",
-      );
+      for (const part of partsOf(site)) put(values, part, await file.values(findTensor(file, site, part)));
     }
     gpu.write(adapter.values, values);
     return adapter;
@@ -116,48 +54,84 @@ export async function loadAdapter(
   }
 }
 
-function tensorName({ layer, name }: LoraSite, matrix: "A" | "B"): string {
-  const block = name === "gate_proj" || name === "up_proj" || name === "down_proj" ? "mlp" : "self_attn";
-  return `base_model.model.model.layers.${layer}.${block}.${name}.lora_${matrix}.weight`;
+/** What a tensor of a site is called, and its shape. */
+interface SiteTensor {
+  readonly suffix: "lora_A" | "lora_B" | "lora_B.bias";
+  readonly shape: readonly number[];
 }
 
-/** B without the columns that fill its rank up to a multiple of 4. */
-function unpadded(values: Float32Array, site: LoraSite, rank: number): Float32Array<ArrayBuffer> {
-  return Float32Array.from(
-    { length: site.outputs * rank },
-    (_, index) => values[site.bFirst + Math.floor(index / rank) * site.rank + index % rank],
+/** Where it lies in the flat vector: rows of `columns`, `stride` from one to the next. */
+interface SitePart extends SiteTensor {
+  readonly first: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly stride: number;
+}
+
+function tensorsOf({ rank, inputs, outputs }: PlannedSite, withBias: boolean): SiteTensor[] {
+  return [
+    { suffix: "lora_A", shape: [rank, inputs] },
+    { suffix: "lora_B", shape: [outputs, rank] },
+    ...(withBias ? [{ suffix: "lora_B.bias", shape: [outputs] } as const] : []),
+  ];
+}
+
+function partsOf(site: LoraSite): SitePart[] {
+  const firsts = [site.aFirst, site.bFirst, site.biasFirst!];
+  return tensorsOf(site, site.biasFirst !== undefined).map((tensor, index) => {
+    const columns = tensor.shape.at(-1)!, rows = tensor.shape.length === 2 ? tensor.shape[0] : 1;
+    const stride = tensor.suffix === "lora_B" ? site.paddedRank : columns;
+    return { ...tensor, first: firsts[index], rows, columns, stride };
+  });
+}
+
+/** PEFT's name of a tensor; some files name the adapter in it too. */
+function tensorName({ layer, name }: PlannedSite, { suffix }: SiteTensor, adapterName = ""): string {
+  const [matrix, parameter = "weight"] = suffix.split(".");
+  return `base_model.model.${moduleName(layer, name)}.${matrix}${adapterName}.${parameter}`;
+}
+
+function checkTensors(file: SafetensorsFile, sites: readonly PlannedSite[], { loraBias }: LoraOptions): void {
+  const rest = new Set(file.tensors.keys());
+  for (const site of sites) {
+    for (const tensor of tensorsOf(site, loraBias === true)) rest.delete(findTensor(file, site, tensor).name);
+  }
+  for (const extra of rest) {
+    throw dataError(
+      `Tensor "${extra}" has no place in this adapter`,
+      file.path,
+      "use an adapter for this model",
+    );
+  }
+}
+
+function findTensor(file: SafetensorsFile, site: PlannedSite, tensor: SiteTensor): TensorEntry {
+  const plain = tensorName(site, tensor), named = tensorName(site, tensor, ".default");
+  const entry = file.tensors.get(plain) ?? file.tensors.get(named);
+  if (entry?.shape.join() === tensor.shape.join()) return entry;
+  const is = entry ? `has shape [${entry.shape.join(", ")}]` : "is missing";
+  throw dataError(
+    `Tensor "${entry?.name ?? plain}" ${is}, but the model and adapter_config.json need [${
+      tensor.shape.join(", ")
+    }]`,
+    file.path,
+    "use the adapter with the model it was trained on",
   );
 }
 
-/** Whether a setting is off, as PEFT writes that. */
-function isUnset(value: unknown): boolean {
-  return value === null || value === false || typeof value === "object" && Object.keys(value).length === 0;
+/** A tensor without what fills its rank up to a multiple of 4. */
+function take(values: Float32Array, { first, rows, columns, stride }: SitePart): Float32Array<ArrayBuffer> {
+  const tensor = new Float32Array(rows * columns);
+  for (let row = 0; row < rows; row++) {
+    const start = first + row * stride;
+    tensor.set(values.subarray(start, start + columns), row * columns);
+  }
+  return tensor;
 }
 
-async function readConfig(path: string): Promise<LoraOptions> {
-  const config = await readConfigFile(path);
-  const refuse = (key: string, wanted: string) =>
-    dataError(
-      `adapter_config.json has "${key}": ${JSON.stringify(config[key])}`,
-      path,
-      `only ${wanted} is implemented`,
-    );
-  if (config.peft_type !== "LORA") throw refuse("peft_type", '"LORA"');
-  for (const [key, value] of Object.entries(config)) {
-    if (READ.has(key) || HARMLESS.has(key) || isUnset(value)) continue;
-    const allowed = Object.hasOwn(MUST_BE, key) ? MUST_BE[key] : [];
-    if (allowed.includes(value)) continue;
-    throw refuse(key, allowed.map((item) => JSON.stringify(item)).join(" or ") || "an adapter without it");
+/** The opposite of {@linkcode take}. */
+function put(values: Float32Array, { first, rows, columns, stride }: SitePart, tensor: Float32Array): void {
+  for (let row = 0; row < rows; row++) {
+    values.set(tensor.subarray(row * columns, (row + 1) * columns), first + row * stride);
   }
-  const { r, lora_alpha: alpha, lora_dropout: dropout = 0, target_modules: targets } = config;
-  if (!Number.isInteger(r) || (r as number) < 1) throw refuse("r", "a whole number from 1");
-  if (typeof alpha !== "number" || alpha <= 0) throw refuse("lora_alpha", "a number above 0");
-  if (typeof dropout !== "number" || dropout < 0 || dropout >= 1) {
-    throw refuse("lora_dropout", "a number in [0, 1)");
-  }
-  const known = (name: unknown) => (LINEAR_NAMES as readonly unknown[]).includes(name);
-  if (!Array.isArray(targets) || targets.length === 0 || !targets.every(known)) {
-    throw refuse("target_modules", `a list of ${LINEAR_NAMES.join(", ")}`);
-  }
-  return { rank: r as number, alpha, dropout, targetModules: targets as string[] };
 }

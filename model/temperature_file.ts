@@ -1,35 +1,66 @@
-/** A fitted temperature beside an adapter, as the research code's released adapters keep it. */
+/** A fitted temperature beside an adapter, as the research code and its released adapters keep it. */
 import { join } from "node:path";
 import { dataError, exists } from "../core/files.ts";
-import { SafetensorsFile, writeSafetensors } from "./safetensors.ts";
+import { writeSafetensors } from "./safetensors.ts";
+import { withStateFile } from "./state_file.ts";
 
-const FILE = "temperature_model.safetensors";
+/** Files that may hold the temperature of an adapter's confidence, the first that is there counting. */
+const FILES = [
+  "temperature_model.safetensors",
+  "temperature_model.pt",
+  "query_temperature_head.bin",
+] as const;
+
+/** What the research code calls the temperature of a model's own answers. */
+const ANSWER_FILE = "temperature_head.bin";
 
 /** Writes a temperature into an adapter's folder; gives back the path of the file. */
 export async function saveTemperature(folder: string, temperature: number): Promise<string> {
-  const path = join(folder, FILE);
+  const path = join(folder, FILES[0]);
   await writeSafetensors(path, [
     { name: "log_temperature", shape: [], values: Float32Array.of(Math.log(temperature)) },
   ]);
   return path;
 }
 
+/** Path of the file with the temperature of an adapter's confidence, if its folder has one. */
+export async function findTemperature(folder: string): Promise<string | undefined> {
+  for (const name of FILES) {
+    const path = join(folder, name);
+    if (await exists(path)) return path;
+  }
+  return undefined;
+}
+
 /** The temperature in an adapter's folder. @throws {UserError} of kind `data` if none was fitted */
 export async function loadTemperature(folder: string): Promise<number> {
-  const path = join(folder, FILE);
-  if (!await exists(path)) {
-    throw dataError(
-      "No temperature was fitted for this adapter",
-      path,
-      "train with --scale-temp, or evaluate without it",
-    );
-  }
-  using file = await SafetensorsFile.open(path);
-  const entry = file.tensors.get("log_temperature");
-  const values = entry && await file.values(entry);
-  const temperature = values?.length === 1 ? Math.exp(values[0]) : NaN;
-  if (!Number.isFinite(temperature) || temperature === 0) {
+  const path = await findTemperature(folder);
+  if (path !== undefined) return await readTemperature(path);
+  const hint = await exists(join(folder, ANSWER_FILE))
+    ? `; ${ANSWER_FILE} scales the model's own answers and is not used here`
+    : "";
+  throw dataError(
+    `No temperature was fitted for this adapter: there is no ${FILES.join(", ")}${hint}`,
+    folder,
+    "train with --scale-temp, or evaluate without it",
+  );
+}
+
+/**
+ * The temperature in a file: the exponential of its only tensor, `log_temperature`, of one value. The research code
+ * writes such files for confidences and, as `temperature_head.bin`, for answers.
+ *
+ * @throws {UserError} of kind `data` if there is no such value
+ */
+export async function readTemperature(path: string): Promise<number> {
+  return await withStateFile(path, async (tensors) => {
+    // Saved as a part of something larger, the name has its place in front.
+    const [[name, tensor] = ["", undefined], ...others] = tensors;
+    const fits = others.length === 0 && /(^|\.)log_temperature$/.test(name) &&
+      ["", "1"].includes(tensor!.shape.join());
+    const value = fits ? (await tensor!.values())[0] : NaN;
+    const temperature = Math.exp(value);
+    if (Number.isFinite(temperature) && temperature > 0) return temperature;
     throw dataError('There is no usable "log_temperature" of one value', path, "fit the temperature again");
-  }
-  return temperature;
+  });
 }

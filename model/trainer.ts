@@ -38,6 +38,13 @@ export class LoraTrainer implements Trainer {
   #step = 0;
 
   constructor(model: Llama, adapter: LoraAdapter, options: OptimizerOptions, seed: number) {
+    if (adapter.options.loraBias) {
+      throw dataError(
+        'An adapter with "lora_bias" cannot be trained on',
+        "adapter_config.json of the adapter",
+        "train a new adapter; this one can be evaluated",
+      );
+    }
     const { gpu } = model;
     const [count] = adapter.values.shape;
     const narrowest = Math.min(...adapter.sites.map(({ inputs, outputs }) => Math.min(inputs, outputs)));

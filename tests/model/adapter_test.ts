@@ -74,8 +74,8 @@ gpuTest("LoraAdapter.site() finds a layer that is adapted and no other", async (
 });
 
 gpuTest("LoraAdapter scales by alpha / rank, whatever the rank in memory", async (gpu) => {
-  await withAdapter(gpu, { rank: 3, alpha: 6 }, ({ scale, sites }) => {
-    assertEquals([scale, sites[0].rank], [2, 4]);
+  await withAdapter(gpu, { rank: 3, alpha: 6 }, ({ sites: [{ scale, rank, paddedRank }] }) => {
+    assertEquals([scale, rank, paddedRank], [2, 3, 4]);
   });
 });
 
@@ -103,7 +103,7 @@ gpuTest(
   async (gpu) => {
     await withAdapter(gpu, { rank: 3, targetModules: LINEAR_NAMES }, ({ sites, values }) => {
       let end = 0;
-      for (const { rank, inputs, outputs, a, aFirst, b, bFirst } of sites) {
+      for (const { paddedRank: rank, inputs, outputs, a, aFirst, b, bFirst } of sites) {
         for (
           const [tensor, first, count] of [[a, aFirst, rank * inputs], [b, bFirst, outputs * rank]] as const
         ) {
@@ -155,8 +155,11 @@ gpuTest("LoraAdapter does not depend on the order in which layers are named", as
 
 for (
   const [title, options, message] of [
-    ["a layer it does not know", { targetModules: ["q_proj", "c_attn"] }, '"c_attn"'],
-    ["no layers", { targetModules: [] }, "No layer is adapted"],
+    ["targets of which no layer has the name", { targetModules: ["c_attn"] }, "names no layer of the model"],
+    ["no targets", { targetModules: [] }, "names no layer of the model"],
+    ["the output layer", { targetModules: ["q_proj", "lm_head"] }, 'reaches "lm_head"'],
+    ["rank 0 for some layer", { rankPattern: { v_proj: 0 } }, "The rank is 0"],
+    ["alpha 0 for some layer", { alphaPattern: { v_proj: 0 } }, "Alpha is 0"],
     ["rank 0", { rank: 0 }, "The rank is 0"],
     ["rank 1.5", { rank: 1.5 }, "The rank is 1.5"],
     ["alpha 0", { alpha: 0 }, "Alpha is 0"],
@@ -171,3 +174,17 @@ for (
     assertThrows(() => new LoraAdapter(gpu, MODEL, { ...OPTIONS, ...options }), UserError, message);
   });
 }
+
+gpuTest("LoraAdapter with biases counts them, and begins with zeros", async (gpu) => {
+  await withAdapter(gpu, { loraBias: true }, async (adapter) => {
+    adapter.initialise(createRng(1));
+    // Two layers of q_proj [48, 40] and v_proj [24, 40].
+    assertEquals(adapter.parameters, 2 * (8 * (48 + 40 + 24 + 40) + 48 + 24));
+    const values = await gpu.readF32(adapter.values);
+    for (const { bias, biasFirst, bFirst, outputs } of adapter.sites) {
+      assertEquals([bias?.shape, bias?.offset], [[outputs], adapter.values.offset + 4 * biasFirst!]);
+      assert(biasFirst! >= bFirst + 8 * outputs && biasFirst! % 64 === 0);
+      assertEquals(values.slice(biasFirst, biasFirst! + outputs), new Float32Array(outputs));
+    }
+  });
+});

@@ -5,10 +5,12 @@ import type { LoraOptions } from "../../core/types.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { LoraAdapter } from "../../model/adapter.ts";
 import { loadAdapter, saveAdapter } from "../../model/peft.ts";
+import { saveTemperature } from "../../model/temperature_file.ts";
 import { SafetensorsFile } from "../../model/safetensors.ts";
 import { loraPrompt } from "../../plugins/methods/lora_prompt.ts";
 import { gpuTest } from "../kernels/_gpu.ts";
 import { editJson, editTensors, type RawTensor, readRaw, withFolder } from "./_files.ts";
+import { peftPath } from "./_peft.ts";
 import { GOLDEN_CASES, goldenPath, readDescription } from "./_golden.ts";
 
 /** Ranks of the adapters that PEFT wrote: 8, 3 and 4. */
@@ -186,25 +188,26 @@ gpuTest(
 const REFUSED: readonly (readonly [key: string, value: unknown])[] = [
   ["peft_type", "IA3"],
   ["peft_type", undefined],
-  ["use_rslora", true],
   ["use_dora", true],
   ["use_qalora", true],
-  ["use_bdlora", true],
-  ["lora_bias", true],
+  ["use_bdlora", { nblocks: 2 }],
+  ["use_rslora", 1],
+  ["lora_bias", "yes"],
   ["bias", "all"],
   ["bias", "lora_only"],
   ["fan_in_fan_out", true],
   ["init_lora_weights", "pissa"],
   ["init_lora_weights", "olora"],
   ["modules_to_save", ["lm_head"]],
-  ["layers_to_transform", [0]],
-  ["layers_to_transform", 0],
-  ["rank_pattern", { q_proj: 4 }],
-  ["alpha_pattern", { q_proj: 4 }],
   ["layer_replication", [[0, 1]]],
   ["trainable_token_indices", [1]],
   ["target_parameters", ["mlp.experts"]],
-  ["exclude_modules", ["v_proj"]],
+  ["megatron_config", { hidden_size: 8 }],
+  ["alora_invocation_tokens", [1, 2]],
+  ["arrow_config", { top_k: 3 }],
+  ["kasa_config", { beta: 1 }],
+  ["velora_config", { num_groups: 8 }],
+  ["monteclora_config", { num_samples: 4 }],
   ["a_setting_of_a_later_peft", 1],
   ["r", 0],
   ["r", 1.5],
@@ -214,10 +217,29 @@ const REFUSED: readonly (readonly [key: string, value: unknown])[] = [
   ["lora_alpha", undefined],
   ["lora_dropout", 1],
   ["lora_dropout", -0.1],
-  ["target_modules", ["q_proj", "c_attn"]],
-  ["target_modules", "all-linear"],
+  ["target_modules", ["c_attn"]],
+  ["target_modules", ["q_proj", "lm_head"]],
+  ["target_modules", ["q_proj", "embed_tokens"]],
+  ["target_modules", ["q_proj", 1]],
+  ["target_modules", ".*(q_proj|lm_head)"],
+  ["target_modules", "(q_proj"],
+  ["target_modules", "q_proj"],
+  ["target_modules", 1],
   ["target_modules", []],
+  ["target_modules", ""],
   ["target_modules", undefined],
+  ["exclude_modules", 1],
+  ["exclude_modules", "["],
+  ["layers_to_transform", [0.5]],
+  ["layers_to_transform", -1],
+  ["layers_to_transform", "0"],
+  ["layers_pattern", "layers"],
+  ["rank_pattern", { q_proj: 0 }],
+  ["rank_pattern", ["q_proj"]],
+  ["rank_pattern", { "(q_proj": 2 }],
+  ["alpha_pattern", { q_proj: "8" }],
+  ["query_format", 1],
+  ["use_temperature", "yes"],
 ];
 
 for (const [key, value] of REFUSED) {
@@ -239,10 +261,19 @@ for (
     ["init_lora_weights", "gaussian"],
     ["init_lora_weights", false],
     ["rank_pattern", {}],
+    ["rank_pattern", null],
+    ["exclude_modules", ""],
+    ["exclude_modules", ["k_proj"]],
+    ["layers_to_transform", []],
     ["modules_to_save", []],
     ["use_dora", null],
+    ["use_temperature", false],
+    ["megatron_core", "megatron.core"],
+    ["target_modules", ["q_proj", "v_proj", "query_key_value"]],
+    ["target_modules", "ALL-LINEAR-BUT.*|.*[qv]_proj"],
     ["a_setting_of_a_later_peft", false],
     ["base_model_name_or_path", "another/name"],
+    ["base_model_name_or_path", null],
     ["peft_version", "0.5.0"],
   ] as const
 ) {
@@ -253,6 +284,103 @@ for (
     });
   });
 }
+
+gpuTest(
+  "loadAdapter() tells which model an adapter was trained on, and no more if no more is said",
+  async (gpu) => {
+    await withAdapterFolder(async (folder) => {
+      await editJson(
+        `${folder}/adapter_config.json`,
+        (config) => config.base_model_name_or_path = "another/name",
+      );
+      const adapter = await loadAdapter(gpu, await readDescription(GOLDEN), folder);
+      assertEquals(adapter.info, { baseModel: "another/name", temperature: false });
+      adapter.free();
+    });
+  },
+);
+
+gpuTest(
+  "loadAdapter() tells how a released adapter is asked, and that a temperature belongs to it",
+  async (gpu) => {
+    const adapter = await loadAdapter(gpu, await readDescription(GOLDEN), peftPath("calibrated"));
+    assertEquals(adapter.info, { baseModel: GOLDEN, queryFormat: "roman_choice", temperature: true });
+    adapter.free();
+  },
+);
+
+gpuTest(
+  "loadAdapter() tells that a temperature belongs to an adapter whose folder holds one",
+  async (gpu) => {
+    await withAdapterFolder(async (folder) => {
+      await saveTemperature(folder, 2);
+      const adapter = await loadAdapter(gpu, await readDescription(GOLDEN), folder);
+      assertEquals(adapter.info?.temperature, true);
+      adapter.free();
+    });
+  },
+);
+
+gpuTest("loadAdapter() refuses a tensor that is there with and without the adapter's name", async (gpu) => {
+  const named = FIRST_A.replace(".weight", ".default.weight");
+  const edit = (tensors: Map<string, RawTensor>) => void tensors.set(named, tensors.get(FIRST_A)!);
+  await assertTensorsRefused(gpu, edit, `Tensor "${named}" has no place in this adapter`);
+});
+
+gpuTest("loadAdapter() refuses an adapter whose settings promise a bias that its file lacks", async (gpu) => {
+  await withAdapterFolder(async (folder) => {
+    await editJson(`${folder}/adapter_config.json`, (config) => config.lora_bias = true);
+    const model = await readDescription(GOLDEN);
+    const name = FIRST_A.replace("lora_A.weight", "lora_B.bias");
+    await assertRejects(() => loadAdapter(gpu, model, folder), UserError, `Tensor "${name}" is missing`);
+  });
+});
+
+for (
+  const [title, change] of [
+    ["a regular expression", { target_modules: ".*_proj", layers_to_transform: [0] }],
+    ["all linear layers", { target_modules: "all-linear", layers_to_transform: 0 }],
+  ] as const
+) {
+  Deno.test(`loadAdapter() refuses numbers of layers beside ${title}, as PEFT does`, async () => {
+    await withAdapterFolder(async (folder) => {
+      await editJson(`${folder}/adapter_config.json`, (config) => Object.assign(config, change));
+      const model = await readDescription(GOLDEN);
+      await assertRejects(() => loadAdapter({} as Gpu, model, folder), UserError, '"layers_to_transform"');
+    });
+  });
+}
+
+Deno.test("loadAdapter() refuses a name of a list of layers that is a regular expression", async () => {
+  await withAdapterFolder(async (folder) => {
+    const change = { layers_to_transform: [0], layers_pattern: ["layers|h"] };
+    await editJson(`${folder}/adapter_config.json`, (config) => Object.assign(config, change));
+    const model = await readDescription(GOLDEN);
+    await assertRejects(() => loadAdapter({} as Gpu, model, folder), UserError, '"layers_pattern"');
+  });
+});
+
+Deno.test("loadAdapter() refuses layers that the model does not have", async () => {
+  await withAdapterFolder(async (folder) => {
+    await editJson(`${folder}/adapter_config.json`, (config) => config.layers_to_transform = [3]);
+    const model = await readDescription(GOLDEN);
+    await assertRejects(
+      () => loadAdapter({} as Gpu, model, folder),
+      UserError,
+      "names no layer of the model",
+    );
+  });
+});
+
+Deno.test("loadAdapter() refuses a rank that its tensors do not have before it uses the GPU", async () => {
+  await withAdapterFolder(async (folder) => {
+    await editJson(`${folder}/adapter_config.json`, (config) => config.r = 2 ** 40);
+    const model = await readDescription(GOLDEN);
+    const what =
+      `Tensor "${FIRST_A}" has shape [3, 40], but the model and adapter_config.json need [1099511627776, 40]`;
+    await assertRejects(() => loadAdapter({} as Gpu, model, folder), UserError, what);
+  });
+});
 
 gpuTest("loadAdapter() takes 0 for a dropout that the settings do not name", async (gpu) => {
   await withAdapterFolder(async (folder) => {

@@ -1,8 +1,15 @@
 import { assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { UserError } from "../../core/errors.ts";
 import { SafetensorsFile, writeSafetensors } from "../../model/safetensors.ts";
-import { loadTemperature, saveTemperature } from "../../model/temperature_file.ts";
+import {
+  findTemperature,
+  loadTemperature,
+  readTemperature,
+  saveTemperature,
+} from "../../model/temperature_file.ts";
 import { withFolder } from "./_files.ts";
+import { peftPath } from "./_peft.ts";
+import { torchPath } from "./_torch_files.ts";
 
 for (const temperature of [0.01, 0.5, 1, 1.7, 100]) {
   Deno.test(`loadTemperature() gives back the ${temperature} that saveTemperature() wrote`, async () => {
@@ -30,12 +37,63 @@ Deno.test("loadTemperature() reads a log_temperature of shape [1] too", async ()
   });
 });
 
-Deno.test("loadTemperature() says that none was fitted where there is no file, naming it", async () => {
+Deno.test("loadTemperature() says that none was fitted where there is no file, naming what it looked for", async () => {
   await withFolder(async (folder) => {
     const error = await assertRejects(() => loadTemperature(folder), UserError, "No temperature was fitted");
-    assertEquals([error.kind, error.where], ["data", `${folder}/temperature_model.safetensors`]);
+    assertEquals([error.kind, error.where], ["data", folder]);
+    assertEquals(error.what.split("there is no ")[1], FILES.join(", "));
   });
 });
+
+/** In the order in which they count. */
+const FILES = ["temperature_model.safetensors", "temperature_model.pt", "query_temperature_head.bin"];
+
+Deno.test("loadTemperature() takes the first of the files that may hold it", async () => {
+  await withFolder(async (folder) => {
+    await Deno.copyFile(torchPath("query_temperature_head.bin"), `${folder}/query_temperature_head.bin`);
+    assertAlmostEquals(await loadTemperature(folder), Math.exp(-0.5), 1e-7);
+    assertEquals(await findTemperature(folder), `${folder}/query_temperature_head.bin`);
+    await Deno.copyFile(torchPath("temperature_model.pt"), `${folder}/temperature_model.pt`);
+    assertAlmostEquals(await loadTemperature(folder), Math.exp(0.4375), 1e-7);
+    await saveTemperature(folder, 3);
+    assertAlmostEquals(await loadTemperature(folder), 3, 1e-6);
+  });
+});
+
+Deno.test("loadTemperature() reads the temperature of a released adapter", async () => {
+  assertAlmostEquals(await loadTemperature(peftPath("calibrated")), Math.exp(0.4375), 1e-7);
+});
+
+Deno.test("loadTemperature() does not take the temperature of answers for that of confidences, and says so", async () => {
+  await withFolder(async (folder) => {
+    await Deno.copyFile(torchPath("temperature_head.bin"), `${folder}/temperature_head.bin`);
+    assertEquals(await findTemperature(folder), undefined);
+    await assertRejects(
+      () => loadTemperature(folder),
+      UserError,
+      "temperature_head.bin scales the model's own answers",
+    );
+  });
+});
+
+Deno.test("readTemperature() reads the temperature of answers, with the name of its module in front", async () => {
+  assertAlmostEquals(await readTemperature(torchPath("temperature_head.bin")), Math.exp(0.125), 1e-7);
+});
+
+for (
+  const [name, what] of [
+    ["two_temperatures.pt", "no usable"],
+    ["classifier_model.bin", "no usable"],
+    ["dtypes.pt", "no usable"],
+    ["os_system.pt", "it names posix.system"],
+    ["legacy.pt", "the format from before torch 1.6"],
+  ]
+) {
+  Deno.test(`readTemperature() refuses ${name}, naming it`, async () => {
+    const error = await assertRejects(() => readTemperature(torchPath(name)), UserError, what);
+    assertEquals([error.kind, error.where], ["data", torchPath(name)]);
+  });
+}
 
 for (
   const [title, name, shape, values] of [

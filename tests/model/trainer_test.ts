@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { UserError } from "../../core/errors.ts";
 import { createRng } from "../../core/rng.ts";
 import type { TrainingExample } from "../../core/types.ts";
@@ -19,6 +19,7 @@ import {
   readGolden,
   withGolden,
 } from "./_golden.ts";
+import { peftPath } from "./_peft.ts";
 
 /** Of the largest gradient of a tensor: small entries are sums that nearly cancel. */
 const GRADIENT = 1e-3;
@@ -226,6 +227,18 @@ for (
   });
 }
 
+gpuTest(
+  "LoraTrainer refuses an adapter with biases, naming the setting, and leaves nothing behind",
+  async (gpu) => {
+    await withGolden(gpu, "gqa2-bf16", async (model) => {
+      const adapter = await loadAdapter(gpu, model.description, peftPath("lora-bias"));
+      const { optimizer } = (await readGolden("gqa2-bf16")).training.jsd;
+      assertThrows(() => new LoraTrainer(model, adapter, optimizer, 1), UserError, '"lora_bias"');
+      adapter.free();
+    });
+  },
+);
+
 /** Optimizer state of an adapter with so many values. */
 function writeState(path: string, count: number): Promise<void> {
   const values = new Float32Array(count);
@@ -244,12 +257,12 @@ function withGoldenAndFolder(
 /** The parts of a flat vector, by PEFT's names, without the padding of the rank. */
 function byName(adapter: LoraAdapter, values: Float32Array): [string, number[]][] {
   return adapter.sites.flatMap((site): [string, number[]][] => {
-    const { rank } = adapter.options;
+    const { rank, paddedRank } = site;
     const block = /gate|up|down/.test(site.name) ? "mlp" : "self_attn";
     const prefix = `base_model.model.model.layers.${site.layer}.${block}.${site.name}`;
     const a = [...values.slice(site.aFirst, site.aFirst + rank * site.inputs)];
     const b = Array.from({ length: site.outputs }, (_, row) => {
-      const first = site.bFirst + row * site.rank;
+      const first = site.bFirst + row * paddedRank;
       return [...values.slice(first, first + rank)];
     }).flat();
     return [[`${prefix}.lora_A.weight`, a], [`${prefix}.lora_B.weight`, b]];

@@ -1,0 +1,31 @@
+/**
+ * Logits behind the last token of sequences, for check_peft.py: reads them as JSON from standard input, and writes
+ * JSON to standard output.
+ *
+ *     deno run -A tests/golden/adapter_logits.ts <model folder> <adapter folder>
+ */
+import { builtins } from "@credence/credence";
+import type { ModelFamily } from "../../core/types.ts";
+import { Gpu } from "../../kernels/gpu.ts";
+import { Checkpoint } from "../../model/checkpoint.ts";
+import { readConfigFile } from "../../model/config_file.ts";
+import { Llama } from "../../model/llama.ts";
+import { loadAdapter } from "../../model/peft.ts";
+import { loadWeights } from "../../model/weights.ts";
+import { allLogits } from "../model/_logits.ts";
+
+const [folder, adapterFolder] = Deno.args;
+const sequences: number[][] = await new Response(Deno.stdin.readable).json();
+const config = await readConfigFile(`${folder}/config.json`);
+const families = builtins.filter((plugin): plugin is ModelFamily => plugin.kind === "model");
+const description = families.find(({ modelTypes }) => modelTypes.includes(String(config.model_type)))!
+  .describe(config);
+const gpu = await Gpu.open();
+using checkpoint = await Checkpoint.open(folder);
+const model = new Llama(gpu, description, await loadWeights(gpu, checkpoint, description));
+const adapter = await loadAdapter(gpu, description, adapterFolder);
+const logits: number[][] = [];
+for (const tokens of sequences) logits.push([...(await allLogits(model, tokens, adapter)).at(-1)!]);
+await new Response(JSON.stringify({ scales: adapter.sites.map(({ scale }) => scale), logits })).body!
+  .pipeTo(Deno.stdout.writable);
+gpu.destroy();
