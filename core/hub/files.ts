@@ -1,4 +1,7 @@
-/** Which files of a repository make a model or an adapter: never pickled weights, never the same weights twice. */
+/**
+ * Which files of a repository make a model or an adapter: never the same weights twice, and never pickled weights. The
+ * one pickle is a temperature of a few bytes, which is read without running it.
+ */
 
 const MODEL_FILES: ReadonlySet<string> = new Set([
   "adapter_config.json",
@@ -9,6 +12,7 @@ const MODEL_FILES: ReadonlySet<string> = new Set([
   "model.safetensors",
   "model.safetensors.index.json",
   "special_tokens_map.json",
+  "temperature_model.pt",
   "temperature_model.safetensors",
   "tokenizer.json",
   "tokenizer.model",

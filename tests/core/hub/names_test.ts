@@ -57,8 +57,15 @@ for (
   });
 }
 
-Deno.test("isModelFile() takes what a model is opened from, and neither pickles nor a second copy", () => {
-  const wanted = ["config.json", "tokenizer.model", "model.safetensors", "model-00001-of-00002.safetensors"];
+Deno.test("isModelFile() takes what a model is opened from, and neither pickled weights nor a second copy", () => {
+  const wanted = [
+    "config.json",
+    "tokenizer.model",
+    "model.safetensors",
+    "model-00001-of-00002.safetensors",
+    "temperature_model.pt",
+    "temperature_model.safetensors",
+  ];
   const others = [
     "pytorch_model.bin",
     "consolidated.safetensors",
