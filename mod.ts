@@ -10,10 +10,13 @@
 export type {
   Adapter,
   AdapterInfo,
+  ChatMessage,
+  ChatOptions,
   Continuation,
   Dataset,
   DatasetRequest,
   DivergenceType,
+  EncodeOptions,
   ExpertDescription,
   GenerationOptions,
   Labeler,

@@ -65,10 +65,13 @@ export { answerText, renderPrompt } from "./wording.ts";
 export type {
   Adapter,
   AdapterInfo,
+  ChatMessage,
+  ChatOptions,
   Continuation,
   Dataset,
   DatasetRequest,
   DivergenceType,
+  EncodeOptions,
   ExpertDescription,
   GenerationOptions,
   Labeler,

@@ -167,12 +167,34 @@ export interface ProgressSink {
   update(done: number, total: number, note?: string): void;
 }
 
+/** How a text is encoded. */
+export interface EncodeOptions {
+  /** False for a text that has them already, as a rendered chat does; true if absent. */
+  readonly specialTokens?: boolean;
+}
+
+/** One turn of a chat. */
+export interface ChatMessage {
+  /** Whose turn it is: mostly `system`, `user` or `assistant`. */
+  readonly role: string;
+  /** What is said. */
+  readonly content: string;
+}
+
+/** How a chat is rendered. */
+export interface ChatOptions {
+  /** Whether the text ends where the model's answer begins; true if absent. */
+  readonly addGenerationPrompt?: boolean;
+}
+
 /** Text to token ids and back. */
 export interface Tokenizer {
-  /** Ids of a text, with the beginning-of-sequence token if the model has one. */
-  encode(text: string): number[];
-  /** Text of ids, special tokens left out. */
+  /** Ids of a text, with the tokens that the model wants around it: mostly one that begins a sequence, or none. */
+  encode(text: string, options?: EncodeOptions): number[];
+  /** Text of ids, special tokens left out; what is cut within a character ends in U+FFFD. */
   decode(ids: readonly number[]): string;
+  /** Ids of a chat, as the model was tuned on it; absent if it has no chat template. */
+  chat?(messages: readonly ChatMessage[], options?: ChatOptions): number[];
   /** The last id of the encoded text: the seed's way to name an answer token such as "ii". */
   answerToken(text: string): number;
   /** One more than the largest id. */

@@ -1,31 +1,38 @@
 import { join } from "node:path";
 import { Tokenizer as HfTokenizer } from "@huggingface/tokenizers";
-import { dataError, exists } from "../core/files.ts";
+import { dataError, exists, fileError, readText } from "../core/files.ts";
 import type { Tokenizer } from "../core/types.ts";
+import { type ChatTemplate, compileChatTemplate } from "./chat_template.ts";
 import { readConfigFile } from "./config_file.ts";
+import { tokenizerOfSentencePiece, tokenText } from "./sentencepiece.ts";
+import { decoderOf } from "./tokenizer_decoder.ts";
+import { type AddedToken, isTokenId, supportedTokenizer, type TokenizerFile } from "./tokenizer_file.ts";
 
-/** Opens the tokenizer of a checkpoint folder. */
+type Config = Readonly<Record<string, unknown>>;
+
+/**
+ * Opens the tokenizer of a checkpoint folder: `tokenizer.json`, or a SentencePiece model, `tokenizer.model`.
+ *
+ * What stands around a text is what the `tokenizer.json` says, as in transformers; `add_bos_token` in
+ * `tokenizer_config.json` counts only for a SentencePiece model.
+ */
 export async function openTokenizer(folder: string): Promise<Tokenizer> {
-  const path = join(folder, "tokenizer.json");
-  const tokenizerJson = await readConfigFile(path);
-  const configPath = join(folder, "tokenizer_config.json");
-  const config = await exists(configPath) ? await readConfigFile(configPath) : {};
-  let tokenizer: HfTokenizer, vocabulary: number;
-  try {
-    vocabulary = vocabularyOf(tokenizerJson as unknown as TokenizerFile);
-    tokenizer = new HfTokenizer(tokenizerJson, config);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw dataError(`Not a usable tokenizer: ${reason}`, path, "download or save the tokenizer again", error);
-  }
-  const stopTokens = await stopTokensOf(folder, tokenizer, config);
-  const encode = (text: string): number[] => tokenizer.encode(text).ids;
-  // The library refuses to decode nothing.
-  const decode = (ids: readonly number[]): string =>
-    ids.length === 0 ? "" : tokenizer.decode([...ids], { skip_special_tokens: true });
+  const config = await readOptional(join(folder, "tokenizer_config.json"));
+  const { file, path } = await readTokenizerFile(folder, config);
+  const decode = decoding(file, path);
+  const tokenizer = library(file, path);
+  const stopTokens = await stopTokensOf(folder, file, config);
+  const encode: Tokenizer["encode"] = (text, { specialTokens = true } = {}) =>
+    // A lone surrogate is no character; the reference could not be given one.
+    tokenizer.encode(text.toWellFormed(), { add_special_tokens: specialTokens }).ids;
+  const render = await chatTemplateOf(folder, config);
   return {
     encode,
     decode,
+    ...render && {
+      // The template has written the special tokens.
+      chat: (messages, options) => encode(render(messages, options), { specialTokens: false }),
+    },
     answerToken(text) {
       const ids = encode(text);
       if (ids.length === 0 || decode(ids.slice(-1)).trim() !== text) {
@@ -37,42 +44,115 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
       }
       return ids[ids.length - 1];
     },
-    vocabulary,
+    vocabulary: file.tokens.length,
     stopTokens,
   };
 }
 
-/** The parts of a `tokenizer.json` that give ids, if it is sound. */
-interface TokenizerFile {
-  /** Ids by token; in a Unigram model, tokens in order of their ids. */
-  readonly model: { readonly vocab: Readonly<Record<string, unknown>> | readonly unknown[] };
-  readonly added_tokens: readonly { readonly id: unknown }[];
+/** The `tokenizer.json` of a folder, or what its SentencePiece model stands for; and the file it is from. */
+async function readTokenizerFile(
+  folder: string,
+  config: Config,
+): Promise<{ file: TokenizerFile; path: string }> {
+  const path = join(folder, "tokenizer.json"), modelPath = join(folder, "tokenizer.model");
+  if (await exists(path) || !await exists(modelPath)) {
+    const value = await readConfigFile(path);
+    return { file: supportedTokenizer(value, tokensBeside(config), path), path };
+  }
+  const value = tokenizerOfSentencePiece(await readBytes(modelPath), config, modelPath);
+  const beside = tokensBeside(config, await readOptional(join(folder, "added_tokens.json")));
+  return { file: supportedTokenizer(value, beside, modelPath), path: modelPath };
 }
 
-/** One more than the largest id. Checked here because the library takes any id, and lists all up to the largest. */
-function vocabularyOf({ model: { vocab }, added_tokens: added }: TokenizerFile): number {
-  const ids = [...Array.isArray(vocab) ? vocab.keys() : Object.values(vocab), ...added.map(({ id }) => id)];
-  return ids.reduce<number>((most, id) => {
-    if (!isTokenId(id)) throw new RangeError(`a token has the id ${JSON.stringify(id)}`);
-    return Math.max(most, id + 1);
-  }, 0);
+/** Added tokens that stand not in the tokenizer's file but beside it: `added_tokens_decoder`, `added_tokens.json`. */
+function tokensBeside({ added_tokens_decoder: decoder }: Config, ids: Config = {}): Partial<AddedToken>[] {
+  return [
+    ...Object.entries(decoder ?? {}).map(([id, token]) => ({ ...token, id: Number(id) })),
+    ...Object.entries(ids).map(([content, id]) => ({ content, id: id as number, special: false })),
+  ];
 }
 
-/** Whether a value can be a token's id; no tokenizer has 2^24 tokens. */
-function isTokenId(value: unknown): value is number {
-  return Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 24;
+/** The library that splits a text into tokens. */
+function library(file: TokenizerFile, path: string): HfTokenizer {
+  try {
+    const tokenizer = new HfTokenizer(file, {});
+    // Some of what it does not understand it finds only when it is used.
+    if (!tokenizer.encode("a b").ids.every(isTokenId)) {
+      throw new Error("it begins texts with an unknown token");
+    }
+    return tokenizer;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw dataError(`Not a usable tokenizer: ${reason}`, path, "download or save the tokenizer again", error);
+  }
+}
+
+/** How ids become text. `clean_up_tokenization_spaces` is not heeded, as in transformers: it eats blanks of a BPE. */
+function decoding(file: TokenizerFile, path: string): Tokenizer["decode"] {
+  const { tokens } = file;
+  const decode = decoderOf(file.decoder, path);
+  const special = new Set(file.added_tokens.filter(({ special }) => special).map(({ id }) => id));
+  return (ids) =>
+    decode(ids.filter((id) => tokens[id] !== undefined && !special.has(id)).map((id) => tokens[id]));
+}
+
+/** The chat template: a file of its own before an entry of `tokenizer_config.json`; read when first used. */
+async function chatTemplateOf(folder: string, config: Config): Promise<ChatTemplate | undefined> {
+  const path = join(folder, "chat_template.jinja");
+  if (await exists(path)) return lazily(await readText(path), config, path);
+  const configPath = join(folder, "tokenizer_config.json");
+  const { chat_template: template } = config;
+  if (template === undefined || template === null) return undefined;
+  const source = Array.isArray(template)
+    ? template.find((entry) => entry?.name === "default")?.template
+    : template;
+  if (typeof source !== "string") {
+    throw dataError(
+      "chat_template is neither a text nor a list with a template named default",
+      configPath,
+      "repair it, or leave it out",
+    );
+  }
+  return lazily(source, config, configPath);
+}
+
+/** A template that is read when it is first used, so that a model with one we cannot read is of use without chats. */
+function lazily(source: string, config: Config, path: string): ChatTemplate {
+  let template: ChatTemplate | undefined;
+  return (...chat) => (template ??= compileChatTemplate(source, specialTexts(config), path))(...chat);
+}
+
+/** Texts of the special tokens that a configuration names, by their names. */
+function specialTexts(config: Config): Record<string, string> {
+  const texts: Record<string, string> = {};
+  for (const name of ["bos", "eos", "unk", "pad", "sep", "cls", "mask"].map((kind) => `${kind}_token`)) {
+    const text = tokenText(config[name]);
+    if (text !== undefined) texts[name] = text;
+  }
+  return texts;
+}
+
+async function readBytes(path: string): Promise<Uint8Array> {
+  try {
+    return await Deno.readFile(path);
+  } catch (error) {
+    throw fileError(error, "read", path);
+  }
+}
+
+async function readOptional(path: string): Promise<Config> {
+  return await exists(path) ? await readConfigFile(path) : {};
 }
 
 /** End-of-sequence ids: `generation_config.json` first, then `config.json`, then the tokenizer's `eos_token`. */
 async function stopTokensOf(
   folder: string,
-  tokenizer: HfTokenizer,
-  tokenizerConfig: Record<string, unknown>,
+  { tokens }: TokenizerFile,
+  tokenizerConfig: Config,
 ): Promise<readonly number[]> {
   for (const name of ["generation_config.json", "config.json"]) {
     const path = join(folder, name);
-    if (!await exists(path)) continue;
-    const { eos_token_id: eos } = await readConfigFile(path);
+    const { eos_token_id: eos } = await readOptional(path);
     if (eos === undefined || eos === null) continue;
     const ids = Array.isArray(eos) ? eos : [eos];
     if (!ids.every(isTokenId)) {
@@ -84,8 +164,7 @@ async function stopTokensOf(
     }
     return ids;
   }
-  const eos = tokenizerConfig.eos_token;
-  const text = typeof eos === "object" && eos !== null ? (eos as { content?: unknown }).content : eos;
-  const id = typeof text === "string" ? tokenizer.token_to_id(text) : undefined;
-  return id === undefined ? [] : [id];
+  const text = tokenText(tokenizerConfig.eos_token);
+  const id = text === undefined ? -1 : tokens.indexOf(text);
+  return id < 0 ? [] : [id];
 }

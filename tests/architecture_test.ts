@@ -112,7 +112,11 @@ const RULES: readonly Rule[] = [
     ],
   },
   { who: "kernels", project: ["kernels", "core/errors.ts"], packages: ["node:timers"] },
-  { who: "model", project: ["model", "kernels", "core"], packages: ["@huggingface/tokenizers"] },
+  {
+    who: "model",
+    project: ["model", "kernels", "core"],
+    packages: ["@huggingface/jinja", "@huggingface/tokenizers"],
+  },
   {
     who: "plugins/datasets",
     project: ["plugins/datasets", "core/mod.ts"],
