@@ -19,9 +19,9 @@ export interface KernelDefinition<P extends string, B extends string, C extends 
   readonly source: SourceFile | Readonly<Record<Family, SourceFile>>;
   /**
    * WGSL joined in front: `lanes` for the exchange between invocations, `weights` for packed weights, `random` for
-   * the counter-based generator.
+   * the counter-based generator, `experts` for the rows of a workgroup among those sorted by expert.
    */
-  readonly uses?: readonly ("lanes" | "weights" | "random")[];
+  readonly uses?: readonly ("lanes" | "weights" | "random" | "experts")[];
   /** Fields of the `Params` struct, in order. */
   readonly params: Readonly<Record<P, ScalarType>>;
   /** Storage buffers, in binding order from 1 (0 is `Params`). */

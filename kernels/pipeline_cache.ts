@@ -1,6 +1,7 @@
 import { UserError } from "../core/errors.ts";
 import type { AdapterSummary } from "./device.ts";
 import type { Kernel } from "./kernel.ts";
+import experts from "./shared/experts.wgsl" with { type: "text" };
 import lanesSubgroup from "./shared/lanes_subgroup.wgsl" with { type: "text" };
 import lanesWorkgroup from "./shared/lanes_workgroup.wgsl" with { type: "text" };
 import random from "./shared/random.wgsl" with { type: "text" };
@@ -31,6 +32,8 @@ const WEIGHTS: Readonly<Partial<Record<DType, SourceFile>>> = {
 export const SCALES_BINDING = 15;
 
 const RANDOM = shared("random", random);
+
+const EXPERTS = shared("experts", experts);
 
 /** A kernel compiled for one adapter, one set of constants and one weight type. */
 export interface Pipeline {
@@ -82,6 +85,7 @@ export class PipelineCache {
     const own = { ...kernel.constants?.[family], ...overrides } as Record<string, number>;
     const source = "file" in kernel.source ? kernel.source : kernel.source[family];
     const files = [source];
+    if (kernel.uses?.includes("experts")) files.unshift(EXPERTS);
     if (kernel.uses?.includes("random")) files.unshift(RANDOM);
     if (kernel.uses?.includes("weights")) files.unshift(WEIGHTS[weights!]!);
     if (kernel.uses?.includes("lanes")) {
