@@ -143,6 +143,7 @@ export type { EceOptions } from "./plugins/metrics/ece.ts";
 export { nll } from "./plugins/metrics/nll.ts";
 export { llama } from "./plugins/models/llama.ts";
 export { mistral } from "./plugins/models/mistral.ts";
+export { mixtral } from "./plugins/models/mixtral.ts";
 export { qwen2 } from "./plugins/models/qwen2.ts";
 export { choice } from "./plugins/prompt_styles/choice.ts";
 export { oe } from "./plugins/prompt_styles/oe.ts";

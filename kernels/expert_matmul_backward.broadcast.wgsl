@@ -28,7 +28,7 @@ struct Params {
 
 const row_tile = 8u;
 const depth_tile = 64u;
-const lane_packs = depth_tile / lanes / (4u * packed_quarters);
+const lane_packs = max(1u, depth_tile / lanes / (4u * packed_quarters));
 const group_rows = min(row_tile, lanes);
 const row_groups = row_tile / group_rows;
 
@@ -37,11 +37,12 @@ fn expert_matmul_backward(@builtin(workgroup_id) tile: vec3u, @builtin(local_inv
   enter(lane);
   let slots = slot_tile(tile.x, row_tile, params.experts, adapted_tokens);
   let range = columns_in(slots.expert, params.columns, params.weight_first, params.weight_rows);
-  if (slots.first == slots.end || range.x == range.y) {
+  let packs = params.depth / (4u * packed_quarters);
+  // A lane's pack may be wider than its share of the tile, and then the last tiles have nothing to do.
+  if (slots.first == slots.end || range.x == range.y || tile.y * lanes * lane_packs >= packs) {
     return;
   }
   let first_weight = slots.expert * params.columns - params.weight_first;
-  let packs = params.depth / (4u * packed_quarters);
   let first_pack = tile.y * lanes * lane_packs + lane;
   var dy_first: array<u32, row_groups>;
   for (var group = 0u; group < row_groups; group++) { // @unroll

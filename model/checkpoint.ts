@@ -188,9 +188,11 @@ export function tensorShapes(model: TransformerDescription): Map<string, readonl
         "self_attn.v_proj": [kvHeads * headDim, width],
         "self_attn.o_proj": [width, heads * headDim],
         "post_attention_layernorm": [width],
-        "mlp.gate_proj": [feedForward, width],
-        "mlp.up_proj": [feedForward, width],
-        "mlp.down_proj": [width, feedForward],
+        ...(model.experts ? expertShapes(model, model.experts.count) : {
+          "mlp.gate_proj": [feedForward, width],
+          "mlp.up_proj": [feedForward, width],
+          "mlp.down_proj": [width, feedForward],
+        }),
       })
     ) {
       shapes.set(`model.layers.${layer}.${name}.weight`, shape);
@@ -198,6 +200,17 @@ export function tensorShapes(model: TransformerDescription): Map<string, readonl
         shapes.set(`model.layers.${layer}.${name}.bias`, [shape[0]]);
       }
     }
+  }
+  return shapes;
+}
+
+/** A router and the experts' own matrices, by the names that Mixtral's checkpoints have on the Hub. */
+function expertShapes({ width, feedForward }: TransformerDescription, count: number) {
+  const shapes: Record<string, readonly number[]> = { "block_sparse_moe.gate": [count, width] };
+  for (let expert = 0; expert < count; expert++) {
+    const prefix = `block_sparse_moe.experts.${expert}`;
+    shapes[`${prefix}.w1`] = shapes[`${prefix}.w3`] = [feedForward, width];
+    shapes[`${prefix}.w2`] = [width, feedForward];
   }
   return shapes;
 }

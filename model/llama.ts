@@ -14,6 +14,7 @@ import type { Gpu } from "../kernels/gpu.ts";
 import type { Tensor } from "../kernels/tensor.ts";
 import type { LoraSite } from "./adapter.ts";
 import type { PackedBatch } from "./batch.ts";
+import { type ExpertPass, expertsBackward, expertsForward, type Routing } from "./experts.ts";
 import {
   type ActiveAdapter,
   type Gradient,
@@ -52,8 +53,10 @@ interface SavedLayer {
   readonly lse: Tensor;
   /** `[T, C]`, in the last layer `[U, C]`: after attention */
   readonly middle: Tensor;
-  /** `[T, 2F]`, in the last layer `[U, 2F]` */
+  /** `[T, 2F]`, in the last layer `[U, 2F]`; where there are experts, as many rows for each as it passes through */
   readonly gateUp: Tensor;
+  /** Which experts those are. */
+  readonly routing?: Routing;
   /** `drop(x) Aᵀ` of the adapted linear layers */
   readonly z: ReadonlyMap<LinearName, Tensor>;
 }
@@ -112,20 +115,12 @@ export class Llama {
       const after = last ? outputsOf(batch, active) : active;
       const middle = gpu.tensor("middle", "f32", [rows, this.description.width]);
       this.#linear(layer, index, "o_proj", mixed, rows, whole(middle, residual), after, z);
-      const normed = norm(gpu, middle, layer.postNorm, rows, eps);
-      const gateUp = gpu.tensor("gate_up", "f32", [rows, 2 * this.description.feedForward]);
-      const half = { y: gateUp, stride: gateUp.shape[1] };
-      this.#linear(layer, index, "gate_proj", normed, rows, { ...half, first: 0 }, after, z);
-      this.#linear(layer, index, "up_proj", normed, rows, { ...half, first: gateUp.shape[1] / 2 }, after, z);
-      gpu.free(normed);
-      const activated = gated(gpu, gateUp, rows);
-      const y = gpu.tensor("layer", "f32", [rows, this.description.width]);
-      this.#linear(layer, index, "down_proj", activated, rows, whole(y, middle), after, z);
-      gpu.free(activated);
+      const { y, ...fed } = this.#feedForward(layer, index, middle, rows, after, z);
 
       if (last) gpu.free(residual, mixed);
-      if (keep) saved.push({ x, qkv, attended, lse, middle, gateUp, z });
-      else gpu.free(x, qkv, attended, lse, middle, gateUp, ...z.values());
+      const kept: SavedLayer = { x, qkv, attended, lse, middle, ...fed, z };
+      if (keep) saved.push(kept);
+      else gpu.free(...tensorsOf(kept));
       x = y;
     });
     this.#freeAngles(angles);
@@ -172,7 +167,7 @@ export class Llama {
         dAttended = this.#spread(dAttended, batch, kept.attended.shape[1]);
       }
       this.#attendBackward(layer, { ...context, active }, batch, angles, dAttended, dx, index > 0);
-      gpu.free(kept.x, kept.qkv, kept.attended, kept.lse, kept.middle, kept.gateUp, ...kept.z.values());
+      gpu.free(...tensorsOf(kept));
     }
     this.#freeAngles(angles);
     gpu.free(dx, forward.last!);
@@ -223,8 +218,48 @@ export class Llama {
     return { qkv, attended, lse, z };
   }
 
+  /** Norm and feed-forward block of one layer, added to its middle. */
+  #feedForward(
+    layer: LayerWeights,
+    index: number,
+    middle: Tensor,
+    rows: number,
+    active: ActiveAdapter | undefined,
+    z: Map<LinearName, Tensor>,
+  ): { readonly y: Tensor } & Pick<SavedLayer, "gateUp" | "routing"> {
+    const { gpu, description: { width, feedForward, normEpsilon } } = this;
+    const normed = norm(gpu, middle, layer.postNorm, rows, normEpsilon);
+    if (layer.experts) {
+      const pass = this.#expertPass(rows, active?.rows ?? 0);
+      const fed = expertsForward(gpu, layer.experts, normed, middle, pass);
+      gpu.free(normed);
+      return fed;
+    }
+    const gateUp = gpu.tensor("gate_up", "f32", [rows, 2 * feedForward]);
+    const half = { y: gateUp, stride: 2 * feedForward };
+    this.#linear(layer, index, "gate_proj", normed, rows, { ...half, first: 0 }, active, z);
+    this.#linear(layer, index, "up_proj", normed, rows, { ...half, first: feedForward }, active, z);
+    gpu.free(normed);
+    const activated = gated(gpu, gateUp, rows);
+    const y = gpu.tensor("layer", "f32", [rows, width]);
+    this.#linear(layer, index, "down_proj", activated, rows, whole(y, middle), active, z);
+    gpu.free(activated);
+    return { y, gateUp };
+  }
+
   /** Adds to `dx` what reaches the layer's middle through the feed-forward block. */
   #feedForwardBackward(layer: LayerWeights, context: LayerContext, dx: Tensor, rows: number): void {
+    const { gpu, description: { normEpsilon } } = this;
+    const { kept: { middle, gateUp, routing } } = context;
+    const dNormed = routing
+      ? expertsBackward(gpu, layer.experts!, gateUp, routing, dx, this.#expertPass(middle.shape[0], rows))
+      : this.#gatedBackward(layer, context, dx, rows);
+    normBackward(gpu, middle, layer.postNorm, dNormed, dx, rows, normEpsilon);
+    gpu.free(dNormed);
+  }
+
+  /** The gradient `[rows, C]` that a feed-forward block without experts hands to its norm. */
+  #gatedBackward(layer: LayerWeights, context: LayerContext, dx: Tensor, rows: number): Tensor {
     const { gpu, description: { width, feedForward, normEpsilon } } = this;
     const { kept: { middle, gateUp } } = context;
     const activated = this.#adapts(context, "down_proj") ? gated(gpu, gateUp, rows) : undefined;
@@ -248,8 +283,12 @@ export class Llama {
       dNormed,
       true,
     );
-    normBackward(gpu, middle, layer.postNorm, dNormed, dx, rows, normEpsilon);
-    gpu.free(dGateUp, dNormed, ...(normed ? [normed] : []));
+    gpu.free(dGateUp, ...(normed ? [normed] : []));
+    return dNormed;
+  }
+
+  #expertPass(rows: number, adaptedRows: number): ExpertPass {
+    return { ...this.description.experts!, rows, adaptedRows };
   }
 
   /** Adds to `dx` what reaches the layer's input through attention. Frees `dAttended`. */
@@ -431,10 +470,16 @@ const WEIGHT: Readonly<Record<LinearName, (layer: LayerWeights) => Matrix>> = {
   k_proj: ({ k }) => k,
   v_proj: ({ v }) => v,
   o_proj: ({ o }) => o,
-  gate_proj: ({ gate }) => gate,
-  up_proj: ({ up }) => up,
-  down_proj: ({ down }) => down,
+  // An adapter has no site on experts.
+  gate_proj: ({ gate }) => gate!,
+  up_proj: ({ up }) => up!,
+  down_proj: ({ down }) => down!,
 };
+
+/** All tensors that a layer keeps. */
+function tensorsOf({ x, qkv, attended, lse, middle, gateUp, routing, z }: SavedLayer): Tensor[] {
+  return [x, qkv, attended, lse, middle, gateUp, ...Object.values(routing ?? {}), ...z.values()];
+}
 
 /** All columns of `y`. */
 function whole(y: Tensor, residual?: Tensor): Target {

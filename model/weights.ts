@@ -6,6 +6,7 @@ import { quantiseInt4 } from "../kernels/quantise_int4.ts";
 import { quantiseInt8 } from "../kernels/quantise_int8.ts";
 import { byteLength, type DType, QUANTISED_MULTIPLE, type Tensor, wordsOf } from "../kernels/tensor.ts";
 import { type Checkpoint, type StoredTensor, tensorShapes } from "./checkpoint.ts";
+import type { ExpertWeights } from "./experts.ts";
 import { type Matrix, ROW_MULTIPLE, splitRows } from "./matrix.ts";
 import type { SafetensorsFile, TensorEntry } from "./safetensors.ts";
 
@@ -25,12 +26,13 @@ export interface LayerWeights {
   readonly o: Matrix;
   /** `[C]` f32 */
   readonly postNorm: Tensor;
+  /** `[F, C]`; these three are absent where there are experts */
+  readonly gate?: Matrix;
   /** `[F, C]` */
-  readonly gate: Matrix;
-  /** `[F, C]` */
-  readonly up: Matrix;
+  readonly up?: Matrix;
   /** `[C, F]` */
-  readonly down: Matrix;
+  readonly down?: Matrix;
+  readonly experts?: ExpertWeights;
   /** `[outputs]` f32, of the linear layers that have one */
   readonly biases: Readonly<Partial<Record<LinearName, Tensor>>>;
 }
@@ -95,7 +97,7 @@ export async function loadWeights(
 
 /** Whether a tensor is a matrix of a block, which may be quantised. */
 function isBlockMatrix(name: string): boolean {
-  return /^model\.layers\..+_proj\.weight$/.test(name);
+  return /^model\.layers\..+(_proj|\.experts\.\d+\.w[123])\.weight$/.test(name);
 }
 
 function checkFits(
@@ -129,6 +131,11 @@ function checkFits(
   });
 }
 
+function mixedTypes({ name, dtype }: TensorEntry, path: string, other: string): UserError {
+  const what = `Tensor "${name}" is of type ${dtype}, but "${other}" of another, and the two are used as one`;
+  return dataError(what, path, "save the checkpoint again in one type");
+}
+
 /** Loads what was checked; `tensors` takes each as it is made. */
 async function stream(
   gpu: Gpu,
@@ -146,9 +153,10 @@ async function stream(
     await gpu.finish();
     unfinished = 0;
   };
-  const load = async (name: string): Promise<Matrix> => {
-    const { file, entry } = checkpoint.find(name);
-    const [rows, columns] = entry.shape, stored = DTYPES[entry.dtype];
+  // Matrices that are used as one, such as those of a block's experts, lie one below the other.
+  const load = async (...names: readonly string[]): Promise<Matrix> => {
+    const [name] = names, stored = DTYPES[checkpoint.find(name).entry.dtype];
+    const [each, columns] = checkpoint.find(name).entry.shape, rows = names.length * each;
     const dtype = wanted !== "auto" && isBlockMatrix(name) ? wanted : stored;
     const parts = splitRows(rows, columns, dtype, gpu.adapter.maxBindingBytes).map((part) => ({
       first: part.first,
@@ -156,28 +164,41 @@ async function stream(
     }));
     tensors.push(...parts.map(({ tensor }) => tensor));
     for (const { first, tensor } of parts) {
-      const start = entry.start + byteLength(stored, [first, columns]);
-      const part = { ...entry, start, bytes: byteLength(stored, tensor.shape) };
-      if (dtype === stored) await copy(file, part, tensor);
-      else await quantise(file, part, stored, tensor);
+      const end = first + tensor.shape[0];
+      for (let row = first; row < end;) {
+        const index = Math.floor(row / each), count = Math.min(end, (index + 1) * each) - row;
+        const { file, entry } = checkpoint.find(names[index]);
+        if (DTYPES[entry.dtype] !== stored) throw mixedTypes(entry, file.path, name);
+        const start = entry.start + byteLength(stored, [row - index * each, columns]);
+        const piece = { ...entry, start, bytes: byteLength(stored, [count, columns]) };
+        if (dtype === stored) await copy(file, piece, tensor, row - first);
+        else await quantise(file, piece, stored, tensor, row - first);
+        row += count;
+      }
     }
     return { rows, columns, parts };
   };
-  const copy = async (file: SafetensorsFile, part: TensorEntry, tensor: Tensor) => {
-    let offset = 0;
+  const copy = async (file: SafetensorsFile, part: TensorEntry, tensor: Tensor, firstRow: number) => {
+    let offset = byteLength(tensor.dtype, [firstRow, tensor.shape[1]]);
     for await (const chunk of file.chunks(part)) {
       gpu.write(tensor, chunk, offset);
       offset += chunk.length;
       await loaded(chunk.length, part.name);
     }
   };
-  const quantise = async (file: SafetensorsFile, part: TensorEntry, stored: DType, tensor: Tensor) => {
-    const [rows, depth] = tensor.shape, rowBytes = byteLength(stored, [depth]);
-    const perChunk = Math.min(rows, Math.max(1, Math.floor(CHUNK_BYTES / rowBytes)));
+  const quantise = async (
+    file: SafetensorsFile,
+    part: TensorEntry,
+    stored: DType,
+    tensor: Tensor,
+    firstRow: number,
+  ) => {
+    const depth = tensor.shape[1], rowBytes = byteLength(stored, [depth]);
+    const perChunk = Math.min(part.bytes / rowBytes, Math.max(1, Math.floor(CHUNK_BYTES / rowBytes)));
     const chunkRows = gpu.tensor("rows to quantise", stored, [perChunk, depth]);
     tensors.push(chunkRows);
     const kernel = tensor.dtype === "int8" ? quantiseInt8 : quantiseInt4;
-    let first = 0;
+    let first = firstRow;
     for await (const chunk of file.chunks(part, perChunk * rowBytes)) {
       const count = chunk.length / rowBytes;
       gpu.write(chunkRows, chunk);
@@ -207,6 +228,17 @@ async function stream(
     }
     return biases;
   };
+  const loadExperts = async (prefix: string, count: number): Promise<ExpertWeights> => {
+    const experts = Array.from(
+      { length: count },
+      (_, expert) => `${prefix}.block_sparse_moe.experts.${expert}`,
+    );
+    return {
+      router: await load(`${prefix}.block_sparse_moe.gate.weight`),
+      gateUp: await load(...experts.flatMap((expert) => [`${expert}.w1.weight`, `${expert}.w3.weight`])),
+      down: await load(...experts.map((expert) => `${expert}.w2.weight`)),
+    };
+  };
   const embedding = await load("model.embed_tokens.weight");
   const layers: LayerWeights[] = [];
   for (let layer = 0; layer < model.layers; layer++) {
@@ -218,9 +250,11 @@ async function stream(
       v: await load(`${prefix}.self_attn.v_proj.weight`),
       o: await load(`${prefix}.self_attn.o_proj.weight`),
       postNorm: await loadVector(`${prefix}.post_attention_layernorm.weight`),
-      gate: await load(`${prefix}.mlp.gate_proj.weight`),
-      up: await load(`${prefix}.mlp.up_proj.weight`),
-      down: await load(`${prefix}.mlp.down_proj.weight`),
+      ...(model.experts ? { experts: await loadExperts(prefix, model.experts.count) } : {
+        gate: await load(`${prefix}.mlp.gate_proj.weight`),
+        up: await load(`${prefix}.mlp.up_proj.weight`),
+        down: await load(`${prefix}.mlp.down_proj.weight`),
+      }),
       biases: await loadBiases(prefix),
     });
   }
@@ -235,7 +269,9 @@ export function allTensors({ embedding, layers, finalNorm, head }: Weights): Ten
     embedding,
     finalNorm,
     head,
-    ...layers.flatMap(({ biases, ...layer }) => [...Object.values(layer), ...Object.values(biases)]),
+    ...layers.flatMap(({ biases, experts = {}, ...layer }) =>
+      [layer, biases, experts].flatMap((part) => Object.values(part) as (Tensor | Matrix)[])
+    ),
   ];
   return [
     ...new Set(

@@ -19,6 +19,7 @@ import { ece } from "./metrics/ece.ts";
 import { nll } from "./metrics/nll.ts";
 import { llama } from "./models/llama.ts";
 import { mistral } from "./models/mistral.ts";
+import { mixtral } from "./models/mixtral.ts";
 import { qwen2 } from "./models/qwen2.ts";
 import { choice } from "./prompt_styles/choice.ts";
 import { oe } from "./prompt_styles/oe.ts";
@@ -43,5 +44,6 @@ export const builtins: readonly Plugin[] = [
   nll,
   llama,
   mistral,
+  mixtral,
   qwen2,
 ];

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import record_llama as base
 import torch
-from transformers import LlamaConfig, MistralConfig, Qwen2Config
+from transformers import LlamaConfig, MistralConfig, MixtralConfig, Qwen2Config
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 ROOT = Path(__file__).parent / "families"
@@ -18,6 +18,9 @@ SMALL = dict(num_attention_heads=4, num_key_value_heads=2, head_dim=16, hidden_s
 # Five query heads of 48 over one key/value head, in a width that is not their product.
 ODD = dict(num_attention_heads=5, num_key_value_heads=1, head_dim=48, hidden_size=64, intermediate_size=80,
            num_hidden_layers=2, vocab_size=97)
+EXPERTS = dict(num_attention_heads=5, num_key_value_heads=1, head_dim=16, hidden_size=32, intermediate_size=48,
+               num_hidden_layers=2, vocab_size=97, num_local_experts=4, num_experts_per_tok=2, sliding_window=None)
+ATTENTION_LORA = dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "o_proj"])
 LORA = dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "down_proj"])
 
 
@@ -46,6 +49,9 @@ CASES = (
          {key: value for key, value in SMALL.items() if key != "head_dim"}
          | dict(num_hidden_layers=3, hidden_size=64, tie_word_embeddings=True, use_sliding_window=True,
                 sliding_window=8, max_window_layers=1), LORA, Qwen2Config),
+    Case("mixtral", 208, torch.float32, EXPERTS, ATTENTION_LORA, MixtralConfig),
+    Case("mixtral-bf16", 209, torch.bfloat16, EXPERTS | dict(num_local_experts=3, num_hidden_layers=1), ATTENTION_LORA,
+         MixtralConfig),
 )
 
 

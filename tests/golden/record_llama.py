@@ -89,7 +89,7 @@ def write_model(case, folder, generator):
             else:
                 # Larger than usual, so that attention is far from uniform and logits lie several nats apart.
                 embedding = name.startswith(("model.embed_tokens", "lm_head"))
-                parameter.normal_(0, 0.5 if embedding else 1.5 / math.sqrt(parameter.shape[1]), generator=generator)
+                parameter.normal_(0, 0.5 if embedding else 1.5 / math.sqrt(parameter.shape[-1]), generator=generator)
     model.to(case.dtype).save_pretrained(folder)
     (folder / "generation_config.json").unlink()
 

@@ -36,6 +36,8 @@ export const FAMILY_CASES = [
   "llama-biases",
   "mistral-window",
   "qwen2-window",
+  "mixtral",
+  "mixtral-bf16",
 ].map((name) => `families/${name}`);
 
 /** The kinds of divergence, each with a training of its own. */

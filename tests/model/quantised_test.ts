@@ -49,16 +49,23 @@ async function meanKl(gpu: Gpu, name: string, dtype: WeightType): Promise<number
   return total / stored.length;
 }
 
-// Weights here are random and larger than trained ones, so that an error grows from layer to layer.
-const BOUNDS = { int8: 0.01, int4: 1.5 } as const;
+/**
+ * Weights here are random and larger than trained ones, so that errors grow from layer to layer; and where experts are
+ * chosen, a small error can choose another.
+ */
+function boundOf(name: string, dtype: "int8" | "int4"): number {
+  if (name.includes("mixtral")) return { int8: 0.1, int4: 2.5 }[dtype];
+  return { int8: 0.01, int4: 1.5 }[dtype];
+}
 
 for (const name of FAMILY_CASES) {
   for (const dtype of ["int8", "int4"] as const) {
+    const bound = boundOf(name, dtype);
     gpuTest(
-      `${name}: blocks in ${dtype} stay within ${BOUNDS[dtype]} nats of the model as stored`,
+      `${name}: blocks in ${dtype} stay within ${bound} nats of the model as stored`,
       async (gpu) => {
         const kl = await meanKl(gpu, name, dtype);
-        assert(kl > 0 && kl < BOUNDS[dtype], `mean KL ${kl}`);
+        assert(kl > 0 && kl < bound, `mean KL ${kl}`);
       },
     );
   }
@@ -114,7 +121,7 @@ for (const dtype of ["int8", "int4"] as const) {
       // Fewer bytes than the output layer takes as it is stored, and 64 rows of it.
       const parts = await loadWeights(withLimit(gpu, 64 * 64 * 2), checkpoint, description, { dtype });
       const { embedding, layers: [{ q, down, inputNorm, biases }] } = whole;
-      assertEquals([q, down].map(({ parts: [{ tensor }] }) => tensor.dtype), [dtype, dtype]);
+      assertEquals([q, down!].map(({ parts: [{ tensor }] }) => tensor.dtype), [dtype, dtype]);
       assertEquals([embedding.parts[0].tensor.dtype, inputNorm.dtype, biases.q_proj!.dtype], [
         "f16",
         "f32",

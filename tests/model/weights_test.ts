@@ -40,7 +40,7 @@ for (const name of GOLDEN_CASES) {
           const [matrix, stored] of [
             [embedding, "model.embed_tokens.weight"],
             [layers.at(-1)!.k, `model.layers.${layers.length - 1}.self_attn.k_proj.weight`],
-            [layers[0].down, "model.layers.0.mlp.down_proj.weight"],
+            [layers[0].down!, "model.layers.0.mlp.down_proj.weight"],
           ] as const
         ) {
           const [{ tensor }, ...others] = matrix.parts;
