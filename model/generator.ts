@@ -82,7 +82,10 @@ export async function* generate(
         row.logprob += logprobs[number];
         const token = tokens[number];
         const stopped = stops.has(token);
-        if (!stopped) row.written.push(token);
+        if (!stopped) {
+          row.written.push(token);
+          options.onToken?.(row.index, token);
+        }
         if (stopped || row.written.length >= maxNewTokens) {
           free.push(row.slot);
           yield { index: row.index, tokens: row.written, logprob: row.logprob };

@@ -259,3 +259,27 @@ gpuTest(
     });
   },
 );
+
+gpuTest(
+  "generate() tells of each token as it is written, but for the one that stops, and ends when the hearer throws",
+  async (gpu) => {
+    const name = GOLDEN_CASES[0];
+    await withGolden(gpu, name, async (model) => {
+      const prompts = [prompt(5, 1), prompt(9, 2)];
+      const heard: number[][] = [[], []];
+      const onToken = (index: number, token: number) => void heard[index].push(token);
+      const whole = await run(model, prompts, { ...GREEDY, maxNewTokens: 6, onToken });
+      assertEquals(heard, whole.map(({ tokens }) => [...tokens]));
+      let count = 0;
+      const stop = () => {
+        if (++count === 3) throw new Error("enough");
+      };
+      await assertRejects(
+        () => run(model, prompts.slice(0, 1), { ...GREEDY, onToken: stop }),
+        Error,
+        "enough",
+      );
+      assertEquals(count, 3);
+    });
+  },
+);

@@ -33,6 +33,7 @@ export function start(
   task: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  stdin: "null" | "piped" = "null",
 ): Deno.ChildProcess {
   const [name, ...stage] = task.split(" ");
   const file = join("tasks", `${name.replaceAll("-", "_")}.ts`);
@@ -40,7 +41,7 @@ export function start(
     args: ["run", "--quiet", "--no-prompt", "--config", CONFIG, "-A", file, ...stage, ...args],
     cwd: ROOT,
     env: { NO_COLOR: "1", XDG_RUNTIME_DIR: "/tmp", DENO_WEBGPU_BACKEND: "vulkan", ...env },
-    stdin: "null",
+    stdin,
     stdout: "piped",
     stderr: "piped",
   }).spawn();
