@@ -33,6 +33,7 @@ const TASKS: Readonly<Record<string, Task>> = {
   "report": { commands: script("tasks/report.ts"), gpu: false },
   "setup": { commands: script("tasks/setup.ts"), gpu: true },
   "bench": { commands: script("bench/main.ts", "--allow-ffi"), gpu: true },
+  "models": { commands: script("bench/models.ts"), gpu: true },
   "test": { commands: [["test", "--quiet", "--no-prompt", ...CONFIG, "-A"]], gpu: true },
   "ok": {
     commands: [
