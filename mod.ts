@@ -99,7 +99,14 @@ export { estimate, fitTemperature, probabilityCorrect, RESAMPLES, TEMPERATURE_LI
 export type { Estimate, ScoredLogits, Temperature, Undefined } from "./core/mod.ts";
 
 // The Hugging Face Hub.
-export { downloadSnapshot, hubSettings, isHubName, isModelFile, parseHubName } from "./core/mod.ts";
+export {
+  downloadSnapshot,
+  hubSettings,
+  isHubName,
+  isModelFile,
+  parseHubName,
+  uploadFiles,
+} from "./core/mod.ts";
 export type {
   HubName,
   HubSettings,
@@ -108,6 +115,7 @@ export type {
   Snapshot,
   SnapshotOptions,
   SnapshotRequest,
+  Upload,
 } from "./core/mod.ts";
 
 // Language models on the GPU.

@@ -25,6 +25,8 @@ export { hubSettings } from "./hub/settings.ts";
 export type { HubSettings } from "./hub/settings.ts";
 export { downloadSnapshot } from "./hub/snapshot.ts";
 export type { Snapshot, SnapshotOptions, SnapshotRequest } from "./hub/snapshot.ts";
+export { uploadFiles } from "./hub/upload.ts";
+export type { Upload } from "./hub/upload.ts";
 export { Journal } from "./journal.ts";
 export { flagName, resolveOptions } from "./options.ts";
 export { answeredText, isStoredRow, promptText, SPLITS } from "./records.ts";

@@ -112,6 +112,12 @@ export class Session {
     return isHubName(name) ? (await this.#download(name)).folder : name;
   }
 
+  /** The repository on the Hub that a model's name or alias stands for, if it stands for one. */
+  hubName(name: string): string | undefined {
+    const alias = this.#aliases()[name] ?? name;
+    return typeof alias === "string" && isHubName(alias) ? parseHubName(alias).repo : undefined;
+  }
+
   /** What `run.json` says about a plugin. */
   describe({ kind, name, version }: Plugin): Json {
     return { kind, name, version, origin: this.registry.get(kind, name).origin };
@@ -126,12 +132,7 @@ export class Session {
 
   /** The folder of a model: what it is an alias of, what the Hub has under its name, or the folder of that name. */
   async #locate(name: string): Promise<{ readonly folder: string; readonly commit?: string }> {
-    const families: readonly ModelFamily[] = this.registry.list("model").map(({ plugin }) => plugin);
-    const aliases = Object.assign({}, ...families.map((family) => family.aliases)) as Record<
-      string,
-      URL | string
-    >;
-    const alias = Object.hasOwn(aliases, name) ? aliases[name] : name;
+    const alias = this.#aliases()[name] ?? name;
     if (alias instanceof URL) return { folder: fromFileUrl(alias) };
     if (isHubName(alias)) return await this.#download(alias);
     if (await exists(alias) && (await Deno.stat(alias)).isDirectory) return { folder: alias };
@@ -140,9 +141,15 @@ export class Session {
       what: `Unknown model "${name}": it is neither an alias nor a folder`,
       where: "--model-name",
       fix: `give the folder of a Hugging Face checkpoint, hf:owner/name, or an alias: ${
-        suggestion(name, Object.keys(aliases))
+        suggestion(name, Object.keys(this.#aliases()))
       }`,
     });
+  }
+
+  /** What the models' plugins give names to. */
+  #aliases(): Readonly<Record<string, URL | string>> {
+    const families: readonly ModelFamily[] = this.registry.list("model").map(({ plugin }) => plugin);
+    return Object.assign(Object.create(null), ...families.map(({ aliases }) => aliases));
   }
 
   /** A repository of the Hub, downloaded once in a session. */

@@ -30,6 +30,7 @@ const TASKS: Readonly<Record<string, Task>> = {
   "calibration-tune": { commands: script("tasks/calibration_tune.ts", ...HUB), gpu: true },
   "evaluate": { commands: script("tasks/evaluate.ts", ...HUB), gpu: true },
   "play": { commands: script("tasks/play.ts", ...HUB), gpu: true },
+  "publish": { commands: script("tasks/publish.ts", ...HUB), gpu: false },
   "report": { commands: script("tasks/report.ts"), gpu: false },
   "setup": { commands: script("tasks/setup.ts"), gpu: true },
   "bench": { commands: script("bench/main.ts", "--allow-ffi"), gpu: true },

@@ -15,6 +15,8 @@ export interface Subject {
 export interface RequestOptions {
   /** Aborts it. */
   readonly signal?: AbortSignal;
+  /** Statuses beyond those of success that are replies, not failures. */
+  readonly accept?: readonly number[];
   /** Waits; given in milliseconds. */
   readonly sleep?: (milliseconds: number) => Promise<void>;
 }
@@ -38,14 +40,14 @@ export async function hubFetch(
   subject: Subject,
   url: string | URL,
   init: RequestInit = {},
-  { signal, sleep = wait }: RequestOptions = {},
+  { signal, accept = [], sleep = wait }: RequestOptions = {},
 ): Promise<Response> {
   for (let attempt = 1;; attempt++) {
     const last = attempt === TRIES;
     let pause = 500 * 2 ** (attempt - 1);
     try {
       const response = await follow(settings, new URL(url), { ...init, signal });
-      if (response.ok) return response;
+      if (response.ok || accept.includes(response.status)) return response;
       await response.body?.cancel();
       const passing = response.status === 429 || response.status >= 500;
       const asked = retryAfter(response);

@@ -34,18 +34,22 @@ export class FakeHub implements AsyncDisposable {
   readonly faults: Record<string, Fault[]> = {};
   /** Names that the listing has instead of the real ones. */
   readonly renamed: Record<string, string> = {};
+  /** What was put into each repository, by path, and whether it was made private. */
+  readonly uploaded: Record<string, { private: boolean; title: string; files: Record<string, string> }> = {};
+  /** Large files by hash, before a commit names them. */
+  readonly #objects = new Map<string, Uint8Array<ArrayBuffer>>();
   /** Method, path, range and token of every request, in order; `cdn` marks the second server. */
   readonly seen: { server: "hub" | "cdn"; path: string; range: string | null; token: string | null }[] = [];
   readonly #hub: Deno.HttpServer<Deno.NetAddr>;
   readonly #cdn: Deno.HttpServer<Deno.NetAddr>;
 
   constructor() {
-    const serve = (handler: (request: Request) => Response) =>
+    const serve = (handler: (request: Request) => Response | Promise<Response>) =>
       Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, handler) as Deno.HttpServer<
         Deno.NetAddr
       >;
-    this.#hub = serve((request) => this.#answer(request));
-    this.#cdn = serve((request) => this.#large(request));
+    this.#hub = serve((request) => request.method === "POST" ? this.#write(request) : this.#answer(request));
+    this.#cdn = serve((request) => request.method === "PUT" ? this.#store(request) : this.#large(request));
   }
 
   get endpoint(): string {
@@ -94,6 +98,58 @@ export class FakeHub implements AsyncDisposable {
     const location = `http://127.0.0.1:${this.#cdn.addr.port}/${name}/${decoded}?signature=secret`;
     const linked = { "x-linked-etag": `"${sha256(bytes)}"`, "x-linked-size": String(bytes.length) };
     return new Response(null, { status: 302, headers: { location, ...commit, ...linked } });
+  }
+
+  /** Making a repository, and putting files there: the requests that the package makes, in their order. */
+  async #write(request: Request): Promise<Response> {
+    const { pathname } = this.#note("hub", request);
+    const fault = this.#fault(pathname);
+    if (fault instanceof Response) return fault;
+    if (!request.headers.get("authorization")) return failure(401, "Unauthorized");
+    if (pathname === "/api/repos/create") {
+      const { name, organization, private: hidden, visibility } = await request.json();
+      const repo = organization ? `${organization}/${name}` : name;
+      if (this.uploaded[repo]) return failure(409, "RepoExists");
+      this.uploaded[repo] = { private: hidden === true || visibility === "private", title: "", files: {} };
+      return Response.json({ url: `${this.endpoint}/${repo}`, id: repo });
+    }
+    if (pathname.includes("/preupload/")) {
+      const { files } = await request.json() as { files: { path: string }[] };
+      const modeOf = (path: string) => path.endsWith(".safetensors") ? "lfs" : "regular";
+      return Response.json({
+        files: files.map(({ path }) => ({ path, uploadMode: modeOf(path), shouldIgnore: false })),
+      });
+    }
+    if (pathname.endsWith("/info/lfs/objects/batch")) {
+      const { objects } = await request.json() as { objects: { oid: string; size: number }[] };
+      const href = (oid: string) => `http://127.0.0.1:${this.#cdn.addr.port}/${oid}`;
+      const actions = (oid: string) => ({ upload: { href: href(oid) } });
+      return Response.json({
+        transfer: "basic",
+        objects: objects.map(({ oid, size }) => ({ oid, size, actions: actions(oid) })),
+      });
+    }
+    const repo = /^\/api\/models\/(.+)\/commit\/main$/.exec(pathname)?.[1];
+    if (repo === undefined) return failure(404, "EntryNotFound");
+    const { files } = this.uploaded[repo];
+    for (const line of (await request.text()).trim().split("\n")) {
+      const { key, value } = JSON.parse(line);
+      if (key === "header") this.uploaded[repo].title = value.summary;
+      else if (key === "file") {
+        files[value.path] = new TextDecoder().decode(Uint8Array.fromBase64(value.content));
+      } else files[value.path] = sha256(this.#objects.get(value.oid)!);
+    }
+    return Response.json({
+      success: true,
+      commitOid: COMMIT,
+      commitUrl: `${this.endpoint}/${repo}/commit/${COMMIT}`,
+    });
+  }
+
+  async #store(request: Request): Promise<Response> {
+    const { pathname } = this.#note("cdn", request);
+    this.#objects.set(pathname.slice(1), new Uint8Array(await request.arrayBuffer()));
+    return new Response(null, { status: 200 });
   }
 
   #large(request: Request): Response {

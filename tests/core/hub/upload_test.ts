@@ -1,0 +1,78 @@
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { UserError } from "../../../core/errors.ts";
+import type { HubSettings } from "../../../core/hub/settings.ts";
+import { uploadFiles } from "../../../core/hub/upload.ts";
+import { FakeHub, sha256 } from "./_fake_hub.ts";
+
+const WEIGHTS = Uint8Array.from({ length: 5000 }, (_, index) => index & 255);
+
+const files = { "README.md": new TextEncoder().encode("# Adapter"), "adapter_model.safetensors": WEIGHTS };
+
+const settings = (hub: FakeHub, changes: Partial<HubSettings> = {}): HubSettings => ({
+  endpoint: hub.endpoint,
+  token: "secret",
+  offline: false,
+  cache: "/nowhere",
+  ...changes,
+});
+
+const upload = (hub: FakeHub, hidden: boolean, changes: Partial<HubSettings> = {}) =>
+  uploadFiles({ repo: "me/adapter", private: hidden, files, title: "First" }, {
+    settings: settings(hub, changes),
+    sleep: () => Promise.resolve(),
+  });
+
+Deno.test("uploadFiles() makes a repository and puts small and large files there in one commit", async () => {
+  await using hub = new FakeHub();
+  assertEquals(await upload(hub, true), `${hub.endpoint}/me/adapter`);
+  assertEquals(hub.uploaded["me/adapter"], {
+    private: true,
+    title: "First",
+    files: { "README.md": "# Adapter", "adapter_model.safetensors": sha256(WEIGHTS) },
+  });
+});
+
+Deno.test("uploadFiles() makes a public repository only if asked, and goes on where there is one", async () => {
+  await using hub = new FakeHub();
+  await upload(hub, false);
+  assertEquals(hub.uploaded["me/adapter"].private, false);
+  await upload(hub, true);
+  assertEquals(hub.uploaded["me/adapter"].private, false);
+});
+
+Deno.test("uploadFiles() sends its token, whatever it looks like, to the Hub and to nobody else", async () => {
+  await using hub = new FakeHub();
+  await upload(hub, true);
+  const tokens = (server: string) =>
+    new Set(hub.seen.filter((one) => one.server === server).map(({ token }) => token));
+  assertEquals([tokens("hub"), tokens("cdn")], [new Set(["Bearer secret"]), new Set([null])]);
+});
+
+Deno.test("uploadFiles() tries a 503 again", async () => {
+  await using hub = new FakeHub();
+  hub.faults["/api/repos/create"] = [{ status: 503 }];
+  await upload(hub, true);
+  assertEquals(Object.keys(hub.uploaded["me/adapter"].files).length, 2);
+});
+
+for (
+  const [why, changes, kind, message] of [
+    ["without a token", { token: undefined }, "usage", "HF_TOKEN"],
+    ["offline", { offline: true }, "usage", "HF_HUB_OFFLINE"],
+    ["where the Hub is out of reach", { endpoint: "http://127.0.0.1:1" }, "data", "Cannot reach the Hub"],
+  ] as const
+) {
+  Deno.test(`uploadFiles() ${why} says so, and uploads nothing`, async () => {
+    await using hub = new FakeHub();
+    const error = await assertRejects(() => upload(hub, true, changes), UserError);
+    assertEquals([error.kind, hub.uploaded], [kind, {}]);
+    assertStringIncludes(error.message, message);
+    assertEquals(error.message.includes("secret"), false);
+  });
+}
+
+Deno.test("uploadFiles() says of a token that may not write that access is missing", async () => {
+  await using hub = new FakeHub();
+  hub.faults["/api/repos/create"] = [{ status: 403 }];
+  await assertRejects(() => upload(hub, true), UserError, "has to be granted");
+});
