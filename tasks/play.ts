@@ -147,6 +147,20 @@ export class Player {
     return { question, answer, pCorrect, tokens };
   }
 
+  /** The conversation in the model's own template; nothing where it has none. */
+  #chatPrompt(question: string): number[] | undefined {
+    const { tokenizer } = this.#model;
+    const turns: readonly ChatMessage[] = [...this.#turns, { role: "user", content: question }];
+    try {
+      return tokenizer.chat?.([{ role: "system", content: SYSTEM }, ...turns]);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      // Some templates, such as Mistral's, know no system turn: the first question carries the instruction.
+      const [first, ...rest] = turns;
+      return tokenizer.chat!([{ ...first, content: `${SYSTEM}\n\n${first.content}` }, ...rest]);
+    }
+  }
+
   async #write(
     row: Omit<Generation, "output">,
     question: string,
@@ -154,12 +168,7 @@ export class Player {
     stopped: () => boolean,
   ): Promise<{ answer: string; tokens: number }> {
     const { tokenizer } = this.#model, { maxNewTokens, topP, seed } = this.#options;
-    const chat: readonly ChatMessage[] = [
-      { role: "system", content: SYSTEM },
-      ...this.#turns,
-      { role: "user", content: question },
-    ];
-    const prompt = tokenizer.chat?.(chat) ??
+    const prompt = this.#chatPrompt(question) ??
       tokenizer.encode(`${row.prompt}${row.context}${row.targetPrompt}`.trim());
     const clean = (text: string) =>
       tokenizer.chat ? text.trim() : this.#style.cleanUp(text, this.#style.defaults);

@@ -1,6 +1,15 @@
-import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
-import { readPredictions } from "../../core/mod.ts";
-import { confidenceText } from "../../tasks/play.ts";
+import { assert, assertAlmostEquals, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  type ChatMessage,
+  type GenerationOptions,
+  type LanguageModel,
+  readPredictions,
+  UserError,
+} from "../../core/mod.ts";
+import { loraPrompt } from "../../plugins/methods/lora_prompt.ts";
+import { oe } from "../../plugins/prompt_styles/oe.ts";
+import { Session } from "../../tasks/_session.ts";
+import { confidenceText, Player } from "../../tasks/play.ts";
 import { withFolder } from "../plugins/_folders.ts";
 import { available, type Ended, run, start } from "./_cli.ts";
 
@@ -90,6 +99,52 @@ Deno.test({
     assertEquals([code, stdout], [4, ""]);
     assertStringIncludes(stderr, "no/such/folder");
   },
+});
+
+/** A chat model that knows no system turn, writes one word, and remembers the chats it was given. */
+function chatModel(chats: (readonly ChatMessage[])[]): LanguageModel {
+  const tokenizer = {
+    encode: (text: string) => [...text].map((character) => character.codePointAt(0)!),
+    decode: (ids: readonly number[]) => String.fromCodePoint(...ids),
+    answerToken: (text: string) => text.length,
+    chat(messages: readonly ChatMessage[]) {
+      if (messages[0].role === "system") {
+        throw new UserError({ kind: "data", what: "no system turn", where: "template", fix: "leave it out" });
+      }
+      chats.push(messages);
+      return [1];
+    },
+  };
+  const model = {
+    name: "chat",
+    tokenizer,
+    contextLength: 10000,
+    async *generate(_: unknown, { onToken }: GenerationOptions) {
+      const tokens = tokenizer.encode(" blue ");
+      tokens.forEach((token) => onToken?.(0, token));
+      yield { index: 0, tokens, logprob: 0 };
+    },
+    async *tokenLogits() {
+      yield [0, 1];
+    },
+  };
+  return model as unknown as LanguageModel;
+}
+
+Deno.test("Player gives a chat model its instruction in the first question where its template knows no system turn", async () => {
+  const chats: (readonly ChatMessage[])[] = [];
+  const options = { maxNewTokens: 8, topP: 1, seed: 1, temperature: 0 };
+  const player = new Player(new Session("test"), chatModel(chats), oe, loraPrompt, options);
+  let shown = "";
+  const { answer, pCorrect } = await player.ask("Which colour?", (text) => void (shown += text));
+  assertEquals([answer, shown], ["blue", "blue"]);
+  assertAlmostEquals(pCorrect, 1 / (1 + Math.exp(-1)), 1e-12);
+  await player.ask("And now?", () => {});
+  assertMatch(chats[0][0].content, /^You are an expert .*\n\nWhich colour\?$/s);
+  assertEquals(chats[1].map(({ role }) => role), ["user", "assistant", "user"]);
+  player.clear();
+  await player.ask("Again?", () => {});
+  assertEquals(chats[2].length, 1);
 });
 
 Deno.test("confidenceText() is green from 70 %, yellow from 40 %, else red, and plain where colours are not wanted", () => {
