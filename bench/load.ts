@@ -5,7 +5,9 @@
  */
 import { join } from "node:path";
 import type { Gpu } from "../kernels/gpu.ts";
-import { Checkpoint, tensorShapes } from "../model/checkpoint.ts";
+import { byteLength, type DType, scalesOf } from "../kernels/tensor.ts";
+import { Checkpoint } from "../model/checkpoint.ts";
+import { layoutItems, tensorShapes, weightLayout } from "../model/layout.ts";
 import { allTensors, loadWeights, type WeightType } from "../model/weights.ts";
 import type { TransformerDescription } from "../core/mod.ts";
 
@@ -20,18 +22,17 @@ export interface LoadResult {
   /** The same files read in pieces of 16 MB and thrown away, right before. */
   readonly plainReadGBs: number;
   /**
-   * Most resident memory of this process beyond what it had before and beyond the weights loaded so far. A software
-   * driver keeps the GPU's buffers in this process, so those are taken off; a card's driver does not, and then this
-   * takes off too much, down to 0.
+   * Most resident memory of this process beyond what it had before; where a software driver keeps the weights in it,
+   * beyond those that the GPU has already been waited for.
    */
   readonly peakHostBytes: number;
 }
 
 const SHARD_BYTES = 1 << 30;
 
-/** A Llama of at least so many bytes in bf16; its embedding is 32000 x 4096, which 128 MiB do not hold. */
-export function largeDescription(bytes: number): TransformerDescription {
-  const width = 4096, feedForward = 5632, kvHeads = 8, headDim = 128, heads = 32, vocabulary = 32000;
+/** A Llama of at least so many bytes in bf16. Of width 4096 its embedding is one that 128 MiB do not hold. */
+export function largeDescription(bytes: number, width = 4096): TransformerDescription {
+  const feedForward = 11 * width / 8, kvHeads = 8, headDim = 128, heads = width / headDim, vocabulary = 32000;
   const layerBytes = 2 *
     (2 * width * heads * headDim + 2 * width * kvHeads * headDim + 3 * width * feedForward);
   const layers = Math.max(1, Math.ceil((bytes - 4 * vocabulary * width) / layerBytes));
@@ -104,18 +105,20 @@ export async function benchLoad(
   });
   using checkpoint = await Checkpoint.open(folder);
   await gpu.finish();
-  const before = residentBytes(), held = gpu.bytes;
-  let peakHostBytes = 0;
+  gpu.trim();
+  const before = residentBytes(), onGpu = gpuBytes(model, dtype);
+  let peakHostBytes = 0, loaded = 0, finished = 0;
   const progress = {
     update(done: number) {
-      // Of the buffers that are there, those not yet written to take no memory on a software driver.
-      const weights = Math.min(done, gpu.bytes - held);
+      loaded = done;
+      const weights = gpu.adapter.software ? onGpu(finished) : 0;
       peakHostBytes = Math.max(peakHostBytes, residentBytes() - before - weights);
     },
   };
+  const watched = whenFinished(gpu, () => finished = loaded);
   let tensors: ReturnType<typeof allTensors> = [];
   const loadSeconds = await seconds(async () => {
-    tensors = allTensors(await loadWeights(gpu, checkpoint, model, { dtype, progress }));
+    tensors = allTensors(await loadWeights(watched, checkpoint, model, { dtype, progress }));
     await gpu.finish();
   });
   gpu.free(...tensors);
@@ -129,6 +132,41 @@ export async function benchLoad(
     plainReadGBs: bytes / 1e9 / plainSeconds,
     peakHostBytes,
   };
+}
+
+/** The same GPU, but for that it tells when it was waited for: what was written before has arrived. */
+function whenFinished(gpu: Gpu, tell: () => void): Gpu {
+  return new Proxy(gpu, {
+    get(target, key) {
+      const value = Reflect.get(target, key, target);
+      if (key === "finish") return () => target.finish().then(tell);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+/** Bytes that weights take on the GPU once so many bytes of the checkpoint have been loaded, in their order. */
+function gpuBytes(model: TransformerDescription, dtype: WeightType): (loaded: number) => number {
+  const items = layoutItems(weightLayout(model)).map((item) => {
+    const shapes = item.tensors.map(([, shape]) => shape);
+    const stored = shapes.reduce((sum, shape) => sum + bytesOf(shape), 0);
+    const quantised = dtype !== "auto" && item.kind === "matrix" && item.quantisable;
+    return { stored, perByte: quantised ? sizeOf(dtype, shapes[0]) / bytesOf(shapes[0]) : 1 };
+  });
+  return (loaded) => {
+    let left = loaded, bytes = 0;
+    for (const { stored, perByte } of items) {
+      bytes += perByte * Math.min(left, stored);
+      left = Math.max(0, left - stored);
+    }
+    return bytes;
+  };
+}
+
+/** Bytes of a quantised tensor, its scales included. */
+function sizeOf(dtype: DType, shape: readonly number[]): number {
+  const scales = scalesOf(dtype, shape)!;
+  return byteLength(dtype, shape) + byteLength(scales.dtype, scales.shape);
 }
 
 /** Resident memory of this process, the driver's included. */

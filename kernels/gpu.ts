@@ -143,7 +143,8 @@ export class Gpu {
 
   /** Destroys pooled memory that nobody uses. */
   trim(): void {
-    this.flush();
+    // What a broken GPU was still to do it will not do.
+    if (!this.#lost && !this.#failure) this.flush();
     this.#pool.trim();
   }
 

@@ -204,6 +204,8 @@ class LlamaLanguageModel implements OpenModel {
   close(): void {
     this.transformer.free();
     this.transformer.gpu.free(...allTensors(this.transformer.weights));
+    // Another model has other sizes.
+    this.transformer.gpu.trim();
   }
 
   /** Logits of some tokens behind each sequence: `[sequences · tokens]`. */

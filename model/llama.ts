@@ -15,6 +15,7 @@ import type { Tensor } from "../kernels/tensor.ts";
 import type { LoraSite } from "./adapter.ts";
 import type { PackedBatch } from "./batch.ts";
 import { type ExpertPass, expertsBackward, expertsForward, type Routing } from "./experts.ts";
+import type { LayerWeights, Weights } from "./layout.ts";
 import {
   type ActiveAdapter,
   type Gradient,
@@ -39,7 +40,6 @@ import {
 } from "./ops.ts";
 import type { Angles } from "./ops.ts";
 import { dependsOnLength, type RopeFrequencies, ropeFrequencies, ropeTable } from "./rope.ts";
-import type { LayerWeights, Weights } from "./weights.ts";
 
 /** What a layer keeps for its backward pass. */
 interface SavedLayer {

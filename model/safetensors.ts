@@ -73,25 +73,30 @@ export class SafetensorsFile implements Disposable {
     }
   }
 
-  /** The bytes of a tensor in pieces of at most `chunkBytes`, each in the same array. */
-  async *chunks(entry: TensorEntry, chunkBytes = 1 << 24): AsyncIterable<Uint8Array<ArrayBuffer>> {
-    const buffer = new Uint8Array(Math.min(chunkBytes, entry.bytes));
+  /** The bytes of a tensor in pieces that each fill the buffer, but for the last. */
+  async *chunks(
+    entry: TensorEntry,
+    buffer: Uint8Array<ArrayBuffer> = new Uint8Array(Math.min(1 << 24, entry.bytes)),
+  ): AsyncIterable<Uint8Array<ArrayBuffer>> {
     for (let done = 0; done < entry.bytes;) {
-      const wanted = Math.min(buffer.length, entry.bytes - done);
-      // Someone else may have read from the file since.
-      await this.#file.seek(entry.start + done, Deno.SeekMode.Start);
-      await readExactly(this.#file, buffer.subarray(0, wanted), this.path);
-      yield buffer.subarray(0, wanted);
-      done += wanted;
+      const piece = buffer.subarray(0, Math.min(buffer.length, entry.bytes - done));
+      await this.#read(entry.start + done, piece);
+      yield piece;
+      done += piece.length;
     }
   }
 
   /** All bytes of a tensor. */
   async bytes(entry: TensorEntry): Promise<Uint8Array<ArrayBuffer>> {
     const all = new Uint8Array(entry.bytes);
-    await this.#file.seek(entry.start, Deno.SeekMode.Start);
-    await readExactly(this.#file, all, this.path);
+    await this.#read(entry.start, all);
     return all;
+  }
+
+  async #read(start: number, target: Uint8Array<ArrayBuffer>): Promise<void> {
+    // Someone else may have read from the file since.
+    await this.#file.seek(start, Deno.SeekMode.Start);
+    await readExactly(this.#file, target, this.path);
   }
 
   /**

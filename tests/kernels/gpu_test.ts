@@ -304,6 +304,16 @@ ownGpuTest("Gpu.flush() throws what went wrong before", async (gpu) => {
   assertThrows(() => gpu.flush(), UserError, "The GPU refused its work");
 });
 
+ownGpuTest("Gpu.trim() gives memory back after the GPU refused its work, without hiding why", async (gpu) => {
+  const x = gpu.upload("x", Float32Array.of(1)), before = gpu.bytes;
+  add(gpu, x, 1, x);
+  await assertRejects(() => gpu.finish(), UserError);
+  add(gpu, x, 1, x);
+  gpu.free(x);
+  gpu.trim();
+  assertEquals(gpu.bytes, before - x.buffer.size);
+});
+
 ownGpuTest("Gpu.read() throws the compiler's message rather than what follows from it", async (gpu) => {
   const broken = defineKernel({
     ...shift,

@@ -93,3 +93,29 @@ export async function editJson<T = Record<string, unknown>>(
   edit(value);
   await Deno.writeTextFile(path, JSON.stringify(value));
 }
+
+/** What stands in `model.safetensors.index.json`. */
+export interface Index {
+  metadata?: Record<string, unknown>;
+  weight_map: Record<string, string>;
+}
+
+/** Splits a folder's `model.safetensors` into `one.safetensors`, with its first five tensors, and `two.safetensors`. */
+export async function shard(folder: string): Promise<void> {
+  const all = [...await readRaw(`${folder}/model.safetensors`)];
+  await Deno.remove(`${folder}/model.safetensors`);
+  await writeRaw(`${folder}/one.safetensors`, new Map(all.slice(0, 5)));
+  await writeRaw(`${folder}/two.safetensors`, new Map(all.slice(5)));
+  const index: Index = {
+    metadata: { total_size: all.reduce((sum, [, { bytes }]) => sum + bytes.length, 0) },
+    weight_map: Object.fromEntries(
+      all.map(([name], at) => [name, at < 5 ? "one.safetensors" : "two.safetensors"]),
+    ),
+  };
+  await Deno.writeTextFile(`${folder}/model.safetensors.index.json`, JSON.stringify(index));
+}
+
+/** Rewrites the index that {@linkcode shard} wrote. */
+export async function editIndex(folder: string, edit: (index: Index) => void): Promise<void> {
+  await editJson<Index>(`${folder}/model.safetensors.index.json`, edit);
+}

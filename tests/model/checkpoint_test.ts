@@ -1,8 +1,9 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { UserError } from "../../core/errors.ts";
 import type { TransformerDescription } from "../../core/types.ts";
-import { Checkpoint, tensorShapes } from "../../model/checkpoint.ts";
-import { editTensors, type RawTensor, readRaw, withFolder, writeRaw } from "./_files.ts";
+import { Checkpoint } from "../../model/checkpoint.ts";
+import { tensorShapes } from "../../model/layout.ts";
+import { editIndex, editTensors, type RawTensor, shard, withFolder, writeRaw } from "./_files.ts";
 
 const SHAPE: TransformerDescription = {
   layers: 2,
@@ -141,105 +142,30 @@ Deno.test("Checkpoint.open() refuses a folder without weights, naming it", async
   });
 });
 
-/** Splits a folder's checkpoint in two files with an index. */
-async function shard(folder: string, index: (names: readonly string[]) => unknown): Promise<void> {
-  const all = [...await readRaw(`${folder}/model.safetensors`)];
-  await Deno.remove(`${folder}/model.safetensors`);
-  await writeRaw(`${folder}/one.safetensors`, new Map(all.slice(0, 5)));
-  await writeRaw(`${folder}/two.safetensors`, new Map(all.slice(5)));
-  await Deno.writeTextFile(
-    `${folder}/model.safetensors.index.json`,
-    JSON.stringify(index(all.map(([name]) => name))),
-  );
-}
-
-/** The index that belongs to {@linkcode shard}. */
-function soundIndex(names: readonly string[]) {
-  const map = names.map((name, index) => [name, index < 5 ? "one.safetensors" : "two.safetensors"]);
-  return { weight_map: Object.fromEntries(map) };
-}
-
-Deno.test("Checkpoint.open() finds tensors in all files that the index names", async () => {
+Deno.test("Checkpoint.open() takes model.safetensors where there is an index too, as transformers does", async () => {
   await withCheckpoint(SHAPE, () => {}, async (folder) => {
-    await shard(folder, soundIndex);
+    await Deno.writeTextFile(`${folder}/model.safetensors.index.json`, "of an older upload");
     using checkpoint = await Checkpoint.open(folder);
-    await checkpoint.check(SHAPE);
-    const { file } = checkpoint.find(SECOND_Q);
-    assertEquals(file.path, `${folder}/two.safetensors`);
+    assertEquals(checkpoint.find(SECOND_Q).file.path, `${folder}/model.safetensors`);
   });
 });
 
-Deno.test("Checkpoint.open() refuses a shard without a tensor that the index says it has, naming both", async () => {
-  await withCheckpoint(SHAPE, () => {}, async (folder) => {
-    await shard(folder, soundIndex);
+Deno.test("Checkpoint.check() names the index when it knows too few tensors for the model", async () => {
+  await withShards(async (folder) => {
     await editTensors(`${folder}/two.safetensors`, (tensors) => tensors.delete(SECOND_Q));
-    const error = await assertRejects(() => Checkpoint.open(folder), UserError);
-    assertEquals(
-      error.what,
-      `The index says that two.safetensors has the tensor "${SECOND_Q}", but it has not`,
-    );
-    assertEquals([error.kind, error.where], ["data", `${folder}/model.safetensors.index.json`]);
-  });
-});
-
-Deno.test("Checkpoint.check() names the folder when no file of an index has a tensor that a model needs", async () => {
-  await withCheckpoint(SHAPE, (tensors) => tensors.delete(SECOND_Q), async (folder) => {
-    await shard(folder, soundIndex);
-    await assertRefused(folder, SHAPE, `Tensor "${SECOND_Q}" is missing`, folder);
-  });
-});
-
-Deno.test("Checkpoint.open() refuses shards whose tensors are not as many bytes as the index counts", async () => {
-  await withCheckpoint(SHAPE, () => {}, async (folder) => {
-    const all = [...(await readRaw(`${folder}/model.safetensors`)).values()];
-    const bytes = all.reduce((sum, { bytes }) => sum + bytes.length, 0);
-    const index = (total_size: number) => (names: readonly string[]) => ({
-      metadata: { total_size },
-      ...soundIndex(names),
+    await editIndex(folder, (index) => {
+      delete index.weight_map[SECOND_Q];
+      delete index.metadata;
     });
-    await shard(folder, index(bytes));
-    (await Checkpoint.open(folder))[Symbol.dispose]();
-    const path = `${folder}/model.safetensors.index.json`;
-    await Deno.writeTextFile(path, (await Deno.readTextFile(path)).replace(String(bytes), String(bytes + 1)));
-    const error = await assertRejects(() => Checkpoint.open(folder), UserError);
-    assertEquals(error.what, `The index counts ${bytes + 1} bytes of tensors, but the files hold ${bytes}`);
-    assertEquals([error.kind, error.where], ["data", path]);
+    const where = `${folder}/model.safetensors.index.json`;
+    await assertRefused(folder, SHAPE, `Tensor "${SECOND_Q}" is missing`, where);
   });
 });
 
-Deno.test("Checkpoint.open() refuses a tensor that a second shard has too, naming both", async () => {
+/** Runs with a sound checkpoint in two files with an index. */
+async function withShards(work: (folder: string) => Promise<void>): Promise<void> {
   await withCheckpoint(SHAPE, () => {}, async (folder) => {
-    await shard(folder, soundIndex);
-    await editTensors(`${folder}/one.safetensors`, (tensors) => tensors.set(SECOND_Q, tensor([8, 8])));
-    const error = await assertRejects(() => Checkpoint.open(folder), UserError);
-    assertEquals(error.what, `Tensor "${SECOND_Q}" is in one.safetensors, but not by the index`);
-    assertEquals([error.kind, error.where], ["data", `${folder}/one.safetensors`]);
-  });
-});
-
-Deno.test("Checkpoint.open() names a file that the index names and that does not exist", async () => {
-  await withCheckpoint(SHAPE, () => {}, async (folder) => {
-    await shard(folder, () => ({ weight_map: { a: "one.safetensors", b: "three.safetensors" } }));
-    const error = await assertRejects(() => Checkpoint.open(folder), UserError);
-    assertEquals([error.kind, error.where], ["data", `${folder}/three.safetensors`]);
-  });
-});
-
-for (
-  const [title, index, message] of [
-    ["a file of another folder", { weight_map: { a: "../one.safetensors" } }, "../one.safetensors"],
-    ["a file of another format", { weight_map: { a: "pytorch_model.bin" } }, "pytorch_model.bin"],
-    ["a number for a file", { weight_map: { a: 1 } }, "names the file 1"],
-    ["no files", { weight_map: {} }, "names no files"],
-    ["no map", {}, "names no files"],
-    ["nothing at all", null, "not a JSON object"],
-  ] as const
-) {
-  Deno.test(`Checkpoint.open() refuses an index that names ${title}`, async () => {
-    await withCheckpoint(SHAPE, () => {}, async (folder) => {
-      await shard(folder, () => index);
-      const error = await assertRejects(() => Checkpoint.open(folder), UserError, message);
-      assertEquals([error.kind, error.where], ["data", `${folder}/model.safetensors.index.json`]);
-    });
+    await shard(folder);
+    await work(folder);
   });
 }

@@ -191,6 +191,17 @@ gpuTest("LanguageModel.tokenLogits() gives its memory back when its reader leave
   });
 });
 
+gpuTest("OpenModel.close() gives all memory of its weights back", async (gpu) => {
+  await withModelFolder(async (folder) => {
+    gpu.trim();
+    const before = gpu.bytes;
+    const model = await openLanguageModel(gpu, folder, [llama]);
+    assert(gpu.bytes > before);
+    model.close();
+    assertEquals(gpu.bytes, before);
+  });
+});
+
 gpuTest("LanguageModel.generate() stops at the tokenizer's stop tokens", async (gpu) => {
   const { greedy: [{ prompt, continuation }] } = await readGolden(GOLDEN);
   await withModelFolder(async (folder) => {

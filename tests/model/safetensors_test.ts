@@ -183,7 +183,7 @@ Deno.test("SafetensorsFile.chunks() gives all bytes, also while another tensor i
   await withFile(safetensorsFile(header, Uint8Array.from({ length: 13 }, (_, at) => at)), async (path) => {
     using file = await SafetensorsFile.open(path);
     const pieces: number[][] = [];
-    for await (const chunk of file.chunks(file.tensors.get("a")!, 4)) {
+    for await (const chunk of file.chunks(file.tensors.get("a")!, new Uint8Array(4))) {
       pieces.push([...chunk]);
       assertEquals(await file.bytes(file.tensors.get("b")!), Uint8Array.of(10, 11, 12));
     }

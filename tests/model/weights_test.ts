@@ -1,9 +1,10 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { UserError } from "../../core/errors.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
-import { Checkpoint, tensorShapes } from "../../model/checkpoint.ts";
+import { Checkpoint } from "../../model/checkpoint.ts";
+import { tensorShapes, type Weights } from "../../model/layout.ts";
 import { SafetensorsFile } from "../../model/safetensors.ts";
-import { allTensors, loadWeights, type Weights } from "../../model/weights.ts";
+import { allTensors, loadWeights } from "../../model/weights.ts";
 import { gpuTest } from "../kernels/_gpu.ts";
 import { editTensors, type RawTensor, withFolder } from "./_files.ts";
 import { GOLDEN_CASES, goldenPath, readDescription, withLimit } from "./_golden.ts";
@@ -165,8 +166,76 @@ gpuTest(
   },
 );
 
-gpuTest("loadWeights() frees what it loaded when a file ends too early", async (gpu) => {
+const W1 = (expert: number) => `model.layers.0.block_sparse_moe.experts.${expert}.w1.weight`;
+
+gpuTest("loadWeights() puts experts one below the other, also where a part ends within one", async (gpu) => {
+  const name = "families/mixtral", model = await readDescription(name);
+  const { count } = model.experts!, { feedForward, width } = model;
+  using checkpoint = await Checkpoint.open(goldenPath(name, "model"));
+  const names = Array.from({ length: count }, (_, expert) => W1(expert)).flatMap((
+    w1,
+  ) => [w1, w1.replace("w1", "w3")]);
+  const stored: number[] = [];
+  for (const each of names) {
+    const { file, entry } = checkpoint.find(each);
+    stored.push(...await file.values(entry));
+  }
+  // 64 rows of the widest matrix; of the experts' 48 rows each, a part holds one and a third.
+  for (const limit of [Infinity, 64 * feedForward * 4]) {
+    const weights = await loadWeights(withLimit(gpu, limit), checkpoint, model);
+    const { rows, columns, parts } = weights.layers[0].experts!.gateUp;
+    assertEquals([rows, columns], [2 * count * feedForward, width]);
+    assertEquals(parts.length, limit === Infinity ? 1 : Math.ceil(rows / 64));
+    const values = await gpu.read(...parts.map(({ tensor }) => tensor));
+    assertEquals(values.flatMap((part) => [...part]), stored);
+    gpu.free(...allTensors(weights));
+  }
+});
+
+for (const [dtype, parts] of [["int8", 2], ["int4", 1]] as const) {
+  gpuTest(
+    `loadWeights() as ${dtype} gives the same codes and scales when the adapter binds little, in ${parts} parts`,
+    async (gpu) => {
+      const name = "families/mixtral", model = await readDescription(name);
+      using checkpoint = await Checkpoint.open(goldenPath(name, "model"));
+      const read = async (limit: number) => {
+        const weights = await loadWeights(withLimit(gpu, limit), checkpoint, model, { dtype });
+        const tensors = weights.layers[1].experts!.gateUp.parts.map(({ tensor }) => tensor);
+        const codes = await gpu.read(...tensors),
+          scales = await gpu.read(...tensors.map(({ scales }) => scales!));
+        gpu.free(...allTensors(weights));
+        return {
+          parts: tensors.length,
+          values: [codes, scales].map((parts) => parts.flatMap((part) => [...part])),
+        };
+      };
+      const whole = await read(Infinity);
+      assertEquals(whole.parts, 1);
+      // 64 rows of the embedding, which stays in f32.
+      assertEquals(await read(64 * model.width * 4), { ...whole, parts });
+    },
+  );
+}
+
+gpuTest(
+  "loadWeights() refuses experts of different types before it loads any, naming both and the file",
+  async (gpu) => {
+    const edit = (tensors: Map<string, RawTensor>) => {
+      const { bytes, shape } = tensors.get(W1(2))!;
+      const half = new Uint8Array(new Float16Array(new Float32Array(bytes.buffer)).buffer);
+      tensors.set(W1(2), { dtype: "F16", shape, bytes: half });
+    };
+    const error = await assertRejects(() => load(gpu, "families/mixtral", edit), UserError);
+    assertEquals(error.what, `Tensor "${W1(2)}" is of type F16, but "${W1(0)}" of type F32`);
+    assertEquals(error.kind, "data");
+    assertStringIncludes(error.where, "model.safetensors");
+  },
+);
+
+gpuTest("loadWeights() gives all memory back when a file ends too early", async (gpu) => {
   await withFolder(async (folder) => {
+    gpu.trim();
+    const before = gpu.bytes;
     const path = `${folder}/model.safetensors`;
     await Deno.copyFile(goldenPath("mha-f32", "model", "model.safetensors"), path);
     using checkpoint = await Checkpoint.open(folder);
@@ -174,5 +243,6 @@ gpuTest("loadWeights() frees what it loaded when a file ends too early", async (
     const model = await readDescription("mha-f32");
     const error = await assertRejects(() => loadWeights(gpu, checkpoint, model), UserError, "bytes early");
     assertEquals([error.kind, error.where], ["data", path]);
+    assertEquals(gpu.bytes, before);
   });
 });
