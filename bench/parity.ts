@@ -92,7 +92,7 @@ export async function measureParity(
         ...await forwardErrors(model, recorded, adapter),
         greedy: await greedyAgreement(model, recorded, adapter),
         gradient: await gradientError(model, recorded, adapter, folder),
-        rows: await allLogits(model, recorded),
+        rows: await allLogits(model, recorded.sequences),
       };
     } finally {
       adapter.free();
@@ -100,7 +100,9 @@ export async function measureParity(
   });
   const { rows, ...errors } = stored;
   const kl = async (dtype: WeightType) =>
-    quantisable(description) ? meanKl(rows, await open(dtype, (model) => allLogits(model, recorded))) : null;
+    quantisable(description)
+      ? meanKl(rows, await open(dtype, (model) => allLogits(model, recorded.sequences)))
+      : null;
   return { name, ...errors, int8: await kl("int8"), int4: await kl("int4") };
 }
 
@@ -225,13 +227,17 @@ async function gradientError(
 }
 
 /** Logits behind every token of every sequence. */
-async function allLogits(model: Llama, { sequences }: Recorded): Promise<Float32Array[]> {
+export async function allLogits(
+  model: Llama,
+  sequences: readonly { readonly tokens: readonly number[] }[],
+): Promise<Float32Array[]> {
   const rows: Float32Array[] = [];
   for (const { tokens } of sequences) rows.push(...(await run(model, [tokens], [...tokens.keys()])).logits);
   return rows;
 }
 
-function meanKl(first: readonly Float32Array[], second: readonly Float32Array[]): number {
+/** Mean KL of the first logits' distributions to the second's, in nats. */
+export function meanKl(first: readonly Float32Array[], second: readonly Float32Array[]): number {
   const total = first.reduce((sum, row, index) => {
     const p = logProbabilities(row), q = logProbabilities(second[index]);
     return sum + p.reduce((kl, log, token) => kl + Math.exp(log) * (log - q[token]), 0);

@@ -2,16 +2,20 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { UserError } from "../../core/errors.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { Checkpoint } from "../../model/checkpoint.ts";
+import { openLanguageModel } from "../../model/language_model.ts";
 import { Llama } from "../../model/llama.ts";
 import { loadAdapter } from "../../model/peft.ts";
 import { LoraTrainer } from "../../model/trainer.ts";
 import { allTensors, loadWeights, type WeightType } from "../../model/weights.ts";
+import { llama } from "../../plugins/models/llama.ts";
 import { assertClose } from "../close.ts";
 import { gpuTest } from "../kernels/_gpu.ts";
 import { dequantiseInt4, dequantiseInt8, quantiseInt4, quantiseInt8 } from "../reference/quantise.ts";
 import { editTensors, withFolder } from "./_files.ts";
 import { FAMILY_CASES, goldenPath, readDescription, readGolden, withLimit } from "./_golden.ts";
 import { allLogits, logProbability } from "./_logits.ts";
+
+const FACTS = new URL("../../assets/facts", import.meta.url).pathname;
 
 /** Runs with a recorded model whose blocks are in a type, from another folder if one is given. */
 async function withType<T>(
@@ -33,20 +37,31 @@ async function withType<T>(
   }
 }
 
+/** Logits behind every token of some sequences. */
+async function logitsOf(model: Llama, sequences: readonly (readonly number[])[]): Promise<Float32Array[]> {
+  const rows: Float32Array[] = [];
+  for (const tokens of sequences) rows.push(...await allLogits(model, tokens));
+  return rows;
+}
+
 /** Mean KL of the model as stored to the quantised one, over all positions of the recorded sequences, in nats. */
 async function meanKl(gpu: Gpu, name: string, dtype: WeightType): Promise<number> {
-  const { sequences } = await readGolden(name);
-  const logits = (model: Llama) => Promise.all(sequences.map(({ tokens }) => allLogits(model, tokens)));
-  const stored = (await withType(gpu, name, "auto", logits)).flat();
-  const quantised = (await withType(gpu, name, dtype, logits)).flat();
+  const sequences = (await readGolden(name)).sequences.map(({ tokens }) => tokens);
+  const rows = (dtype: WeightType) => withType(gpu, name, dtype, (model) => logitsOf(model, sequences));
+  return klBetween(await rows("auto"), await rows(dtype));
+}
+
+function klBetween(stored: readonly Float32Array[], quantised: readonly Float32Array[]): number {
   const total = stored.reduce((sum, row, index) => {
-    const tokens = [...row.keys()];
-    return sum + tokens.reduce((kl, token) => {
-      const log = logProbability(row, token);
-      return kl + Math.exp(log) * (log - logProbability(quantised[index], token));
-    }, 0);
+    const p = logProbabilities(row), q = logProbabilities(quantised[index]);
+    return sum + p.reduce((kl, log, token) => kl + Math.exp(log) * (log - q[token]), 0);
   }, 0);
   return total / stored.length;
+}
+
+function logProbabilities(logits: Float32Array): Float64Array {
+  const first = logProbability(logits, 0);
+  return Float64Array.from(logits, (logit) => first + logit - logits[0]);
 }
 
 /**
@@ -69,6 +84,30 @@ for (const name of FAMILY_CASES) {
       },
     );
   }
+}
+
+for (const [dtype, bound] of [["int8", 1e-4], ["int4", 0.01]] as const) {
+  gpuTest(
+    `The embedded model, which is trained, in ${dtype} stays within ${bound} nats of itself`,
+    async (gpu) => {
+      const questions = (await Deno.readTextFile(`${FACTS}/questions/test.jsonl`)).split("\n", 16).map((
+        line,
+      ) =>
+        JSON.parse(line) as { readonly question: string; readonly choices: string[]; readonly answer: number }
+      );
+      const rows = async (dtype: WeightType) => {
+        const model = await openLanguageModel(gpu, `${FACTS}/model`, [llama], { dtype });
+        const texts = questions.map(({ question, choices, answer }) =>
+          `Question: ${question}\nAnswer: ${choices[answer]}`
+        );
+        const logits = await logitsOf(model.transformer, texts.map((text) => model.tokenizer.encode(text)));
+        model.close();
+        return logits;
+      };
+      const kl = klBetween(await rows("auto"), await rows(dtype));
+      assert(kl > 0 && kl < bound, `mean KL ${kl}`);
+    },
+  );
 }
 
 /** How the reference quantises a matrix, and what its codes stand for. */
