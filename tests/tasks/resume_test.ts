@@ -197,6 +197,30 @@ gpuTest(
 );
 
 gpuTest(
+  "each task runs with quantised weights, says so in run.json, and refuses to go on with others",
+  () =>
+    withFolder(async (folder) => {
+      const data = [`--dataset=offline:${await writeLabels(folder, 2)}`, "--model-name=facts"];
+      const logDir = join(folder, "run");
+      for (
+        const [task, stage, flags] of [
+          ["generate outputs", "outputs/test", [...OUTPUTS, "--limit=2"]],
+          ["calibration-tune", "train", [...data, "--max-steps=1"]],
+          ["evaluate", `metrics/offline:${join(folder, "by-hand")}/test`, [...data, "--prompt-style=oe"]],
+        ] as const
+      ) {
+        const args = [...flags, `--log-dir=${logDir}`];
+        await succeed(task, [...args, "--dtype=int8"]);
+        const { stages } = JSON.parse(await Deno.readTextFile(join(logDir, "run.json")));
+        assertEquals(stages[stage].inputs.model.dtype, "int8");
+        const { code, stderr } = await run(task, args);
+        assertEquals(code, 2);
+        assertStringIncludes(stderr, `The folder holds "${stage}" made with other inputs: model was `);
+      }
+    }),
+);
+
+gpuTest(
   "other flags into an unfinished training are refused, naming what differs",
   () =>
     withFolder(async (folder) => {
