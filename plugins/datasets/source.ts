@@ -1,8 +1,16 @@
-/** Rows of a dataset's source: a file on this machine, in any of the usual formats. */
+/** Rows of a dataset's source: files on this machine, or Parquet from the Hugging Face Hub. */
 import { join } from "node:path";
 import { parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
-import { dataError, type DatasetRequest, exists, hashFile, readText } from "../../core/mod.ts";
+import {
+  dataError,
+  type DatasetRequest,
+  downloadSnapshot,
+  exists,
+  hashFile,
+  readText,
+  UserError,
+} from "../../core/mod.ts";
 import type { DatasetSpec } from "./spec.ts";
 
 /** One row and where it stands, for messages. */
@@ -15,18 +23,26 @@ export interface DataRow {
 
 const EXTENSIONS = ["parquet", "jsonl"] as const;
 
-/** The rows of a split of the source, in the order of the file. */
+/** The revision that the Hub keeps of every dataset as Parquet, also of those that only have a loading script. */
+const PARQUET_REVISION = "refs/convert/parquet";
+
+/** Files of a split, and what says which they are. */
+interface Located {
+  readonly paths: readonly string[];
+  readonly revision: string;
+}
+
+/** The rows of a split of the source, in the order of its files. */
 export async function* readSource(
   spec: DatasetSpec,
   split: string,
   request: DatasetRequest,
 ): AsyncIterable<DataRow> {
-  const path = await locate(spec, split, request);
-  if (path.endsWith(".jsonl")) yield* readJsonLines(path);
-  else yield* readParquet(path);
+  const { paths } = await locate(spec, split, request);
+  for (const path of paths) yield* path.endsWith(".jsonl") ? readJsonLines(path) : readParquet(path);
 }
 
-/** Hashes of the files that the splits are read from. */
+/** What the splits are read from: hashes of files on this machine, or a commit on the Hub. */
 export async function sourceRevision(
   spec: DatasetSpec,
   splits: readonly string[],
@@ -34,23 +50,70 @@ export async function sourceRevision(
 ): Promise<string> {
   const parts: string[] = [];
   for (const split of new Set([...splits, spec.shots])) {
-    parts.push(`${split}:${await hashFile(await locate(spec, split, request))}`);
+    parts.push(`${split}:${(await locate(spec, split, request)).revision}`);
   }
   return parts.join(" ");
 }
 
-async function locate(spec: DatasetSpec, split: string, { dataDir }: DatasetRequest): Promise<string> {
+/** A file below `--data-dir` comes before the Hub. */
+async function locate(spec: DatasetSpec, split: string, { dataDir }: DatasetRequest): Promise<Located> {
   const { name, source } = spec;
   const folder = dataDir === undefined ? undefined : join(dataDir, name);
   for (const extension of folder === undefined ? [] : EXTENSIONS) {
     const path = join(folder!, `${split}.${extension}`);
-    if (await exists(path)) return path;
+    if (await exists(path)) return { paths: [path], revision: await hashFile(path) };
   }
-  throw dataError(
-    `The ${split} split of ${name} is not on this machine`,
-    folder ?? "no --data-dir is given",
-    `download ${source.repo} from the Hugging Face Hub, and put it at <data-dir>/${name}/${split}.parquet or .jsonl`,
-  );
+  try {
+    return await download(spec, split);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw dataError(
+      `The ${split} split of ${name} is not on this machine, and cannot be downloaded: ${error.what}`,
+      `${folder ?? "no --data-dir is given"}, ${source.repo} on the Hugging Face Hub`,
+      `${error.fix}; or put it at <data-dir>/${name}/${split}.parquet or .jsonl`,
+      error,
+    );
+  }
+}
+
+/** Fetches a split from the Hub; its files lie at `<configuration>/<split>/<number>.parquet`. */
+async function download({ source: { repo, config } }: DatasetSpec, split: string): Promise<Located> {
+  const isOfSplit = (path: string, all: readonly string[]) => {
+    const parts = path.split("/"), configuration = config ?? all[0]?.split("/")[0];
+    return parts.length === 3 && parts[0] === configuration && parts[1] === split &&
+      path.endsWith(".parquet");
+  };
+  const files: string[] = [];
+  const wanted = (path: string, all: readonly string[]) => {
+    const found = isOfSplit(path, all);
+    if (found) files.push(path);
+    return found;
+  };
+  const request = { type: "dataset", repo, revision: PARQUET_REVISION, wanted } as const;
+  const { folder, commit } = await downloadSnapshot(request);
+  // Without the Hub's list, as offline, the folder says which files there are.
+  if (files.length === 0) files.push(...await filesBelow(folder, isOfSplit));
+  if (files.length === 0) {
+    throw dataError(`It has no split ${split}`, `${repo} at ${commit}`, "check the dataset's page");
+  }
+  return { paths: files.toSorted().map((path) => join(folder, path)), revision: `${repo}@${commit}` };
+}
+
+/** Paths of the wanted files of a snapshot, from its folder. */
+async function filesBelow(
+  folder: string,
+  wanted: (path: string, all: readonly string[]) => boolean,
+): Promise<string[]> {
+  const paths: string[] = [];
+  const visit = async (prefix: string) => {
+    for await (const { name, isDirectory } of Deno.readDir(join(folder, prefix))) {
+      const path = prefix === "" ? name : `${prefix}/${name}`;
+      if (isDirectory) await visit(path);
+      else paths.push(path);
+    }
+  };
+  await visit("");
+  return paths.toSorted().filter((path, _, all) => wanted(path, all));
 }
 
 async function* readJsonLines(path: string): AsyncIterable<DataRow> {

@@ -187,7 +187,9 @@ export class FakeHub implements AsyncDisposable {
     const found = this.repositories[name];
     if (!found || (found.type ?? "model") !== type) return failure(401, "RepoNotFound");
     if (found.gated) return failure(403, "GatedRepo");
-    return ["main", "v1", COMMIT].includes(revision) ? found : failure(404, "RevisionNotFound");
+    return ["main", "v1", "refs/convert/parquet", COMMIT].includes(revision)
+      ? found
+      : failure(404, "RevisionNotFound");
   }
 
   #fault(path: string): Fault | Response | undefined {

@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type DatasetSpec, type Question, questionDataset, UserError } from "@credence/credence";
+import { COMMIT, FakeHub } from "../../core/hub/_fake_hub.ts";
 import { all, withFolder, writeFiles } from "../_folders.ts";
 
 const spec: DatasetSpec = {
@@ -31,13 +32,78 @@ Deno.test("A dataset is read from Parquet, whose numbers may be of 64 bits", asy
   });
 });
 
-Deno.test("A dataset whose file is missing says where it would be, and where to get it", async () => {
+/** Runs with other environment variables, so that neither this machine's cache nor the network matters. */
+async function withEnvironment<T>(
+  variables: Readonly<Record<string, string>>,
+  work: () => Promise<T>,
+): Promise<T> {
+  const before = Object.keys(variables).map((name) => [name, Deno.env.get(name)] as const);
+  Object.entries(variables).forEach(([name, value]) => Deno.env.set(name, value));
+  try {
+    return await work();
+  } finally {
+    before.forEach(([name, value]) =>
+      value === undefined ? Deno.env.delete(name) : Deno.env.set(name, value)
+    );
+  }
+}
+
+Deno.test("A dataset that is nowhere says where it would be, what keeps it from the Hub, and what helps", async () => {
   await withFolder(async (folder) => {
-    const error = await assertRejects(() => read(folder), UserError);
-    assertEquals(error.kind, "data");
-    assertStringIncludes(error.fix, "acme/quiz");
-    assertStringIncludes(error.where, `${folder}/quiz`);
-    assertStringIncludes((await assertRejects(() => read(), UserError)).where, "--data-dir");
+    await withEnvironment({ HF_HOME: folder, HF_HUB_OFFLINE: "1" }, async () => {
+      const error = await assertRejects(() => read(folder), UserError);
+      assertEquals(error.kind, "data");
+      assertStringIncludes(error.what, "HF_HUB_OFFLINE");
+      assertStringIncludes(error.where, `${folder}/quiz, acme/quiz`);
+      assertStringIncludes(error.fix, "quiz/train.parquet");
+      assertStringIncludes((await assertRejects(() => read(), UserError)).where, "--data-dir");
+    });
+  });
+});
+
+Deno.test("A dataset is read from the Hub's Parquet branch, of its configuration and split only, and then offline", async () => {
+  await withFolder(async (folder) => {
+    await using hub = new FakeHub();
+    const bytes = await Deno.readFile(parquet);
+    const files: Record<string, Uint8Array<ArrayBuffer>> = {};
+    for (
+      const path of [
+        "main/train/0001.parquet",
+        "main/train/0000.parquet",
+        "main/test/0000.parquet",
+        "other/train/0000.parquet",
+      ]
+    ) {
+      files[path] = bytes;
+    }
+    hub.repositories["acme/quiz"] = { type: "dataset", files };
+    const environment = { HF_HOME: folder, HF_ENDPOINT: hub.endpoint, HF_HUB_OFFLINE: "" };
+    const dataset = questionDataset({ ...spec, source: { repo: "acme/quiz", config: "main" } });
+    const request = { argument: "", options: {} };
+    const questions = () => all(dataset.read!("train", request)) as Promise<Question[]>;
+    const online = await withEnvironment(environment, questions);
+    assertEquals(online.length, 10);
+    assertEquals(new Set(online.map(({ id }) => id)).size, 10);
+    assertEquals(hub.requestsFor("other/train/0000.parquet"), []);
+    assertEquals(hub.requestsFor("main/test/0000.parquet"), []);
+    const revision = await withEnvironment(environment, () => dataset.revision!(request));
+    assertEquals(revision, `train:acme/quiz@${COMMIT}`);
+    const seen = hub.seen.length;
+    assertEquals(await withEnvironment({ ...environment, HF_HUB_OFFLINE: "1" }, questions), online);
+    assertEquals(hub.seen.length, seen);
+  });
+});
+
+Deno.test("A dataset without the wanted split on the Hub says so", async () => {
+  await withFolder(async (folder) => {
+    await using hub = new FakeHub();
+    hub.repositories["acme/quiz"] = {
+      type: "dataset",
+      files: { "main/test/0000.parquet": await Deno.readFile(parquet) },
+    };
+    const environment = { HF_HOME: folder, HF_ENDPOINT: hub.endpoint, HF_HUB_OFFLINE: "" };
+    const error = await withEnvironment(environment, () => assertRejects(() => read(folder), UserError));
+    assertStringIncludes(error.what, "The train split of quiz is not on this machine");
   });
 });
 
