@@ -15,10 +15,11 @@ export async function checkpointFingerprint(folder: string): Promise<string> {
     );
   }
   const files: string[] = [], steps: number[] = [];
-  for await (const { name, isFile } of Deno.readDir(folder)) {
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
     const step = /^checkpoint-(\d+)$/.exec(name)?.[1];
     if (step !== undefined) steps.push(Number(step));
-    if (isFile && name !== TEMPERATURE_FILE) files.push(name);
+    // A checkpoint of the Hub holds links to its files.
+    if (!isDirectory && name !== TEMPERATURE_FILE) files.push(name);
   }
   if (steps.length > 0) {
     const fix = `name one of them, as in ${join(folder, `checkpoint-${Math.max(...steps)}`)}`;

@@ -17,6 +17,7 @@ import {
 import { Gpu } from "../kernels/gpu.ts";
 import { modelFingerprint, openLanguageModel, type OpenModel } from "../model/language_model.ts";
 import type { WeightType } from "../model/weights.ts";
+import { checkpointFingerprint } from "./_checkpoint.ts";
 import { note } from "./_io.ts";
 import { ProgressBar } from "./_progress.ts";
 
@@ -116,6 +117,13 @@ export class Session {
   hubName(name: string): string | undefined {
     const alias = this.#aliases()[name] ?? name;
     return typeof alias === "string" && isHubName(alias) ? parseHubName(alias).repo : undefined;
+  }
+
+  /** What `run.json` says about an adapter: a hash of its files, and for one of the Hub its name and commit too. */
+  async describeAdapter(name: string): Promise<Json> {
+    const fingerprint = await checkpointFingerprint(await this.adapterFolder(name));
+    if (!isHubName(name)) return fingerprint;
+    return { name, commit: (await this.#download(name)).commit, fingerprint };
   }
 
   /** What `run.json` says about a plugin. */

@@ -23,7 +23,6 @@ import {
   writePredictions,
 } from "../core/mod.ts";
 import { loadTemperature } from "../model/temperature_file.ts";
-import { checkpointFingerprint } from "./_checkpoint.ts";
 import { collect } from "./_collect.ts";
 import {
   aboutRun,
@@ -128,7 +127,7 @@ async function evaluateSplit(
   const metrics = chooseMetrics(session, flags.metric);
   const kshot = flags["eval-kshot"] ?? chosen.dataset.evalKshot ?? 0;
   const maxNewTokens = flags["max-new-tokens"] ?? style.maxNewTokens;
-  const adapter = checkpoint === undefined ? null : await checkpointFingerprint(checkpoint);
+  const adapter = peft === undefined ? null : await session.describeAdapter(peft);
   const temperature = flags["scale-temp"] === undefined ? 1 : await loadTemperature(checkpoint!);
   const folder = run.file("metrics", chosen.name.replace(/[^\w.-]+/g, "_"), split);
   const predictionsPath = join(folder, "predictions.csv"), metricsPath = join(folder, "metrics.json");
