@@ -46,7 +46,7 @@ export type {
   TransformerDescription,
 } from "./core/mod.ts";
 export { flagName, resolveOptions } from "./core/mod.ts";
-export { dataError, EXIT_CODES, nearest, suggestion, UserError } from "./core/mod.ts";
+export { dataError, EXIT_CODES, nearest, redact, suggestion, UserError } from "./core/mod.ts";
 export type { ErrorKind, ErrorParts } from "./core/mod.ts";
 export { answerText, renderPrompt } from "./core/mod.ts";
 export { answerTokens, encodeWithin, queryText, ROMAN_CHOICE } from "./core/mod.ts";

@@ -1,4 +1,5 @@
 import { closest, distance } from "fastest-levenshtein";
+import { redact } from "./redact.ts";
 
 /** Which side has to act, and with which exit code a task reports it. */
 export type ErrorKind =
@@ -73,8 +74,9 @@ export class UserError extends Error {
   /** What to do about it. */
   readonly fix: string;
 
-  /** Joins the parts to a message of three lines. */
-  constructor({ what, where, fix, kind, cause }: ErrorParts) {
+  /** Joins the parts to a message of three lines, without the secrets that they may quote. */
+  constructor({ kind, cause, ...parts }: ErrorParts) {
+    const [what, where, fix] = [parts.what, parts.where, parts.fix].map(redact);
     super(`${what}\n  where: ${where}\n  fix:   ${fix}`, { cause });
     this.what = what;
     this.where = where;

@@ -48,6 +48,7 @@ export { readPredictions, writePredictions } from "./predictions.ts";
 export type { PredictionRow } from "./predictions.ts";
 export { answerTokens, encodeWithin, queryText, ROMAN_CHOICE } from "./query.ts";
 export type { QueryFormat } from "./query.ts";
+export { redact } from "./redact.ts";
 export { createRng } from "./rng.ts";
 export { isLabeled, readRows, ROW_COLUMNS, writeRows } from "./rows.ts";
 export type { Rng } from "./rng.ts";

@@ -9,6 +9,7 @@ import {
   type ModelFamily,
   parseHubName,
   type Plugin,
+  redact,
   Registry,
   type Snapshot,
   suggestion,
@@ -45,7 +46,7 @@ export class Session {
   #gpu?: Gpu;
 
   constructor(command: string) {
-    this.command = command;
+    this.command = redact(command);
     for (const plugin of builtins) this.registry.add(plugin, "built-in");
   }
 

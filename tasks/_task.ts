@@ -1,4 +1,4 @@
-import { UserError } from "../core/mod.ts";
+import { redact, UserError } from "../core/mod.ts";
 import { describeFlags, type FlagSet, wrap } from "./_flags.ts";
 import { note, print } from "./_io.ts";
 import { Interrupted, Session } from "./_session.ts";
@@ -56,11 +56,11 @@ export async function runTask(task: Task, args: readonly string[] = Deno.args): 
 export function errorText(error: unknown): string {
   if (!(error instanceof UserError)) {
     const stack = error instanceof Error ? error.stack ?? error.message : String(error);
-    return `This is a bug in credence; please report it with the command that led to it.\n${stack}`;
+    return redact(`This is a bug in credence; please report it with the command that led to it.\n${stack}`);
   }
   if (error.kind !== "plugin" && error.kind !== "internal") return error.message;
   const cause = error.cause instanceof Error ? error.cause : error;
-  return `${error.message}\n${cause.stack}`;
+  return redact(`${error.message}\n${cause.stack}`);
 }
 
 /** Help for a screen of 80 columns. */

@@ -3,14 +3,17 @@
  * one pickle is a temperature of a few bytes, which is read without running it.
  */
 
+/** The weights in one file, or what says in which of several each tensor is; where there are both, this is read. */
+const WHOLE = "model.safetensors", INDEX = "model.safetensors.index.json";
+
 const MODEL_FILES: ReadonlySet<string> = new Set([
   "adapter_config.json",
   "adapter_model.safetensors",
+  "added_tokens.json",
   "chat_template.jinja",
   "config.json",
   "generation_config.json",
-  "model.safetensors",
-  "model.safetensors.index.json",
+  INDEX,
   "special_tokens_map.json",
   "temperature_model.pt",
   "temperature_model.safetensors",
@@ -19,9 +22,10 @@ const MODEL_FILES: ReadonlySet<string> = new Set([
   "tokenizer_config.json",
 ]);
 
-const SHARD = /^model-\d{5}-of-\d{5}\.safetensors$/;
+const SHARD = /^model-\d+-of-\d+\.safetensors$/;
 
-/** Whether a file is one of those that a model or an adapter is opened from. */
-export function isModelFile(path: string): boolean {
-  return MODEL_FILES.has(path) || SHARD.test(path);
+/** Whether a file is one of those that a model or an adapter is opened from, given what else there is. */
+export function isModelFile(path: string, all: readonly string[]): boolean {
+  if (path === WHOLE) return !all.includes(INDEX);
+  return MODEL_FILES.has(path) || SHARD.test(path) && all.includes(INDEX);
 }

@@ -17,6 +17,10 @@ export interface HubName {
 const PART = String.raw`[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?!\.)|(?<=\w)\.(?=\w))*`;
 const NAME = new RegExp(`^hf:(${PART}(?:/${PART})?)(?:@([A-Za-z0-9_][A-Za-z0-9_./-]*))?$`);
 
+/** Names that the Hub does not give. In the cache `--` stands for the slash, so a name with it could be another's. */
+const FORBIDDEN = /--|[.-]$|\.git$/;
+const LONGEST = 96 + 1 + 96;
+
 /** Whether a text is meant as a name on the Hub. */
 export function isHubName(text: string): boolean {
   return text.startsWith("hf:");
@@ -25,7 +29,9 @@ export function isHubName(text: string): boolean {
 /** Reads `hf:owner/name[@revision]`. @throws {UserError} of kind `usage` if it is none */
 export function parseHubName(text: string): HubName {
   const [, repo, revision = "main"] = NAME.exec(text) ?? [];
-  if (repo === undefined || repo.endsWith(".") || revision.split("/").includes("..")) {
+  if (
+    repo === undefined || FORBIDDEN.test(repo) || repo.length > LONGEST || revision.split("/").includes("..")
+  ) {
     throw new UserError({
       kind: "usage",
       what: `Not a name on the Hugging Face Hub: "${text}"`,

@@ -11,54 +11,124 @@ export interface Subject {
   readonly path?: string;
 }
 
-/** How often a request is tried, and what a test may take over. */
+/** What ends a request early, and what a test may take over. */
 export interface RequestOptions {
   /** Aborts it. */
   readonly signal?: AbortSignal;
   /** Statuses beyond those of success that are replies, not failures. */
   readonly accept?: readonly number[];
-  /** Waits; given in milliseconds. */
-  readonly sleep?: (milliseconds: number) => Promise<void>;
+  /** Waits for so many milliseconds, or until the signal is aborted. */
+  readonly sleep?: (milliseconds: number, signal?: AbortSignal) => Promise<void>;
+  /** A connection on which nothing comes for so many milliseconds counts as broken; a minute if absent. */
+  readonly stallMs?: number;
 }
 
-const TRIES = 6;
+/** How often something is tried that may pass. */
+export const TRIES = 6;
+
+/** The pause behind a try, in milliseconds; tries count from 1. */
+export const pauseAfter = (attempt: number): number => 500 * 2 ** (attempt - 1);
+
+const STALL_MS = 60_000;
 
 /** A server that asks for a longer pause than this is not waited for. */
 const LONGEST_PAUSE_MS = 300_000;
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
-const wait = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds));
+/** Waits as {@linkcode RequestOptions} says, which by default is by the clock. */
+export async function pause({ signal, sleep = wait }: RequestOptions, milliseconds: number): Promise<void> {
+  await sleep(milliseconds, signal);
+  signal?.throwIfAborted();
+}
+
+function wait(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, milliseconds);
+    signal?.addEventListener("abort", end);
+  });
+}
 
 /**
- * Fetches from the Hub; the reply is one of success, its body unread.
+ * Fetches from the Hub; the reply is one of success or of those that are accepted, its body unread.
  *
+ * @param whole reads the body too, and counts one that breaks as a failed try
  * @throws {UserError} of kind `data` for anything else, once it is certain or was tried often enough
  */
 export async function hubFetch(
   settings: HubSettings,
   subject: Subject,
   url: string | URL,
-  init: RequestInit = {},
-  { signal, accept = [], sleep = wait }: RequestOptions = {},
+  { whole = false, ...init }: RequestInit & { readonly whole?: boolean } = {},
+  options: RequestOptions = {},
 ): Promise<Response> {
+  const { signal, accept = [] } = options;
   for (let attempt = 1;; attempt++) {
     const last = attempt === TRIES;
-    let pause = 500 * 2 ** (attempt - 1);
+    let milliseconds = pauseAfter(attempt);
     try {
-      const response = await follow(settings, new URL(url), { ...init, signal });
-      if (response.ok || accept.includes(response.status)) return response;
+      const response = await watched(
+        (signal) => follow(settings, new URL(url), { ...init, signal }),
+        // The reply to an upload comes when all of it is there, however long that takes.
+        init.body ? { ...options, stallMs: Infinity } : options,
+      );
+      if (response.ok || accept.includes(response.status)) {
+        return whole ? new Response(await response.arrayBuffer(), response) : response;
+      }
       await response.body?.cancel();
       const passing = response.status === 429 || response.status >= 500;
       const asked = retryAfter(response);
       if (!passing || last || asked > LONGEST_PAUSE_MS) throw refusal(response, settings, subject);
-      pause = Math.max(pause, asked);
+      milliseconds = Math.max(milliseconds, asked);
     } catch (error) {
       if (error instanceof UserError || signal?.aborted) throw error;
-      if (last) throw unreachable(error, settings, subject);
+      // The program was started without the right to ask this server; that does not pass.
+      const forbidden = error instanceof Deno.errors.NotCapable;
+      if (last || forbidden) throw unreachable(error, settings, subject);
     }
-    await sleep(pause);
+    await pause(options, milliseconds);
   }
+}
+
+/** Sends a request that is given up when nothing comes of it for too long, be it its head or a piece of its body. */
+async function watched(
+  send: (signal: AbortSignal) => Promise<Response>,
+  { signal, stallMs = STALL_MS }: RequestOptions,
+): Promise<Response> {
+  const stalled = new AbortController();
+  const alarm = () =>
+    stallMs === Infinity
+      ? undefined
+      : setTimeout(() => stalled.abort(new Error(`nothing came for ${stallMs / 1000} seconds`)), stallMs);
+  const timer = alarm();
+  let response: Response;
+  try {
+    response = await send(AbortSignal.any([stalled.signal, ...(signal ? [signal] : [])]));
+  } finally {
+    clearTimeout(timer);
+  }
+  const { body } = response;
+  if (body === null) return response;
+  const reader = body.getReader();
+  const stream = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const timer = alarm();
+      try {
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
+  }, { highWaterMark: 0 });
+  return new Response(stream, response);
 }
 
 /** Follows redirects itself, so that the token goes to the endpoint and to nobody else. */
@@ -110,7 +180,9 @@ function refusal(response: Response, { endpoint, token }: HubSettings, subject: 
   if (status === 401 || status === 404) {
     return error(
       `There is no ${type} ${repo}, or it is private`,
-      `check its name${token === undefined ? `, or ${login}` : " and that your HF_TOKEN may read it"}`,
+      `check its name${
+        token === undefined ? `, or ${login}` : ", and that your HF_TOKEN is valid and may read it"
+      }`,
     );
   }
   if (status === 429) {
@@ -124,12 +196,13 @@ function refusal(response: Response, { endpoint, token }: HubSettings, subject: 
 
 function unreachable(cause: unknown, { endpoint }: HubSettings, { repo, path }: Subject): UserError {
   const reason = cause instanceof Error ? cause.message : String(cause);
+  // The cause is left out: it may quote what the message hides.
   return new UserError({
     kind: "data",
     what: `Cannot reach the Hub: ${reason}`,
     where: `${endpoint}, ${repo}${path === undefined ? "" : `, file ${path}`}`,
-    fix:
-      "check the network, or set HF_HUB_OFFLINE=1 to use what was downloaded before; a rerun goes on where it was",
-    cause,
+    fix: cause instanceof Deno.errors.NotCapable
+      ? "start the program with --allow-net, or set HF_HUB_OFFLINE=1 to use what was downloaded before"
+      : "check the network, or set HF_HUB_OFFLINE=1 to use what was downloaded before; a rerun goes on where it was",
   });
 }

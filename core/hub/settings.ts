@@ -1,5 +1,6 @@
 /** Where the Hub is, and who asks: the environment variables of Python's `huggingface_hub`. */
 import { join } from "node:path";
+import { UserError } from "../errors.ts";
 import { exists, readText } from "../files.ts";
 
 /** How the Hub is reached. */
@@ -14,24 +15,56 @@ export interface HubSettings {
   readonly cache: string;
 }
 
-/** Reads the environment. */
+/** Reads the environment. @throws {UserError} of kind `usage` for a variable that cannot be meant */
 export async function hubSettings(
-  get: (name: string) => string | undefined = readVariable,
+  get: (name: string) => string | undefined = (name) => Deno.env.get(name),
 ): Promise<HubSettings> {
-  const home = get("HF_HOME") ??
-    join(get("XDG_CACHE_HOME") ?? join(get("HOME") ?? ".", ".cache"), "huggingface");
-  const tokenPath = get("HF_TOKEN_PATH") ?? join(home, "token");
-  const saved = await exists(tokenPath) ? await readText(tokenPath) : "";
-  const token = (get("HF_TOKEN") ?? get("HUGGING_FACE_HUB_TOKEN") ?? saved).trim();
+  // A variable that is set to nothing counts as absent, as in Python.
+  const text = (name: string) => get(name) || undefined;
+  const isTrue = (value = "") => /^(1|on|yes|true)$/i.test(value);
+  const user = text("HOME") ?? text("USERPROFILE") ?? ".";
+  const path = (name: string) => text(name)?.replace(/^~(?=$|[/\\])/, () => user);
+  const home = path("HF_HOME") ?? join(path("XDG_CACHE_HOME") ?? join(user, ".cache"), "huggingface");
+  const token = isTrue(text("HF_HUB_DISABLE_IMPLICIT_TOKEN"))
+    ? undefined
+    : await readToken(text, path("HF_TOKEN_PATH") ?? join(home, "token"));
   return {
-    endpoint: (get("HF_ENDPOINT") ?? "https://huggingface.co").replace(/\/+$/, ""),
-    ...(token !== "" && { token }),
-    offline: /^(1|on|yes|true)$/i.test(get("HF_HUB_OFFLINE") ?? ""),
-    cache: get("HF_HUB_CACHE") ?? get("HUGGINGFACE_HUB_CACHE") ?? join(home, "hub"),
+    endpoint: endpointOf(text("HF_ENDPOINT") ?? "https://huggingface.co"),
+    ...(token !== undefined && { token }),
+    offline: isTrue(text("HF_HUB_OFFLINE") ?? text("TRANSFORMERS_OFFLINE")),
+    cache: path("HF_HUB_CACHE") ?? path("HUGGINGFACE_HUB_CACHE") ?? join(home, "hub"),
   };
 }
 
-/** A variable that is set to nothing counts as absent, as in Python. */
-function readVariable(name: string): string | undefined {
-  return Deno.env.get(name) || undefined;
+function endpointOf(given: string): string {
+  const url = URL.canParse(given) ? new URL(given) : undefined;
+  if (url && /^https?:$/.test(url.protocol) && !url.username && !url.password && !url.search && !url.hash) {
+    return given.replace(/\/+$/, "");
+  }
+  throw new UserError({
+    kind: "usage",
+    what: `HF_ENDPOINT is ${JSON.stringify(given)}`,
+    where: "environment",
+    fix: "set it to an address such as https://huggingface.co; a token goes into HF_TOKEN",
+  });
+}
+
+async function readToken(
+  text: (name: string) => string | undefined,
+  path: string,
+): Promise<string | undefined> {
+  const [where, given] = text("HF_TOKEN")
+    ? ["HF_TOKEN", text("HF_TOKEN")!]
+    : text("HUGGING_FACE_HUB_TOKEN")
+    ? ["HUGGING_FACE_HUB_TOKEN", text("HUGGING_FACE_HUB_TOKEN")!]
+    : [path, await exists(path) ? await readText(path) : ""];
+  const token = given.trim();
+  if (/^[\x21-\x7e]*$/.test(token)) return token === "" ? undefined : token;
+  // Said here, for a header that cannot be sent is quoted by the runtime's message.
+  throw new UserError({
+    kind: "usage",
+    what: "The token of the Hub holds a space, a line break or a character that no token has",
+    where,
+    fix: "copy it again from https://huggingface.co/settings/tokens",
+  });
 }

@@ -28,6 +28,10 @@ for (
     "hf:a/b..c",
     "hf:a/.b",
     "hf:a/b.",
+    "hf:a--b/c",
+    "hf:a/b-",
+    "hf:a/b.git",
+    `hf:${"a".repeat(97)}/${"b".repeat(97)}`,
     "hf:a\\b",
     "hf:a/b@",
     "hf:a/b@../x",
@@ -61,7 +65,8 @@ Deno.test("isModelFile() takes what a model is opened from, and neither pickled 
   const wanted = [
     "config.json",
     "tokenizer.model",
-    "model.safetensors",
+    "added_tokens.json",
+    "model.safetensors.index.json",
     "model-00001-of-00002.safetensors",
     "temperature_model.pt",
     "temperature_model.safetensors",
@@ -73,6 +78,14 @@ Deno.test("isModelFile() takes what a model is opened from, and neither pickled 
     "sub/config.json",
     "README.md",
   ];
-  assertEquals(wanted.filter(isModelFile), wanted);
-  assertEquals(others.filter(isModelFile), []);
+  const all = [...wanted, ...others];
+  assertEquals(all.filter((path) => isModelFile(path, all)), wanted);
+});
+
+Deno.test("isModelFile() takes the shards where there is an index, and else the one file", () => {
+  const index = "model.safetensors.index.json", shard = "model-00001-of-00002.safetensors";
+  const whole = "model.safetensors";
+  const chosen = (all: readonly string[]) => all.filter((path) => isModelFile(path, all));
+  assertEquals(chosen([whole, index, shard]), [index, shard]);
+  assertEquals(chosen([whole, shard]), [whole]);
 });

@@ -1,4 +1,5 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
+import { UserError } from "../../../core/errors.ts";
 import { hubSettings } from "../../../core/hub/settings.ts";
 import { withFolder, writeFiles } from "../../plugins/_folders.ts";
 
@@ -59,3 +60,42 @@ Deno.test("hubSettings() takes HF_ENDPOINT without the slash at its end", async 
   const { endpoint } = await settingsOf({ HF_ENDPOINT: "http://localhost:1/", HF_HOME: "/nowhere" });
   assertEquals(endpoint, "http://localhost:1");
 });
+
+Deno.test("hubSettings() is offline too where TRANSFORMERS_OFFLINE says so and HF_HUB_OFFLINE nothing", async () => {
+  const offline = async (variables: Record<string, string>) =>
+    (await settingsOf({ HF_HOME: "/nowhere", TRANSFORMERS_OFFLINE: "1", ...variables })).offline;
+  assertEquals([await offline({}), await offline({ HF_HUB_OFFLINE: "0" })], [true, false]);
+});
+
+Deno.test("hubSettings() takes ~ for the user's folder, which USERPROFILE names on Windows", async () => {
+  const { cache } = await settingsOf({ HF_HOME: "~/models", USERPROFILE: "/nowhere/me" });
+  assertEquals(cache, "/nowhere/me/models/hub");
+});
+
+Deno.test("hubSettings() takes no token where HF_HUB_DISABLE_IMPLICIT_TOKEN says so", async () => {
+  const variables = { HF_HOME: "/nowhere", HF_TOKEN: "hf_given", HF_HUB_DISABLE_IMPLICIT_TOKEN: "1" };
+  assertEquals("token" in await settingsOf(variables), false);
+});
+
+for (
+  const value of ["huggingface.co", "ftp://huggingface.co", "https://me:secret@hub.co", "https://hub.co/?a=b"]
+) {
+  Deno.test(`hubSettings() refuses HF_ENDPOINT="${value}", and shows no password`, async () => {
+    const error = await assertRejects(
+      () => settingsOf({ HF_ENDPOINT: value, HF_HOME: "/nowhere" }),
+      UserError,
+    );
+    assertEquals([error.kind, error.what.includes("HF_ENDPOINT"), error.message.includes("secret")], [
+      "usage",
+      true,
+      false,
+    ]);
+  });
+}
+
+for (const token of ["hf_se cret", "hf_se\ncret", "hf_sécret"]) {
+  Deno.test(`hubSettings() refuses the token ${JSON.stringify(token)} without showing it`, async () => {
+    const error = await assertRejects(() => settingsOf({ HF_TOKEN: token, HF_HOME: "/nowhere" }), UserError);
+    assertEquals([error.kind, error.where, /cret/.test(error.message)], ["usage", "HF_TOKEN", false]);
+  });
+}
