@@ -28,14 +28,15 @@ const BREAKS = 100;
 /**
  * Brings a file to its target, going on from what an earlier try left.
  *
- * @throws {UserError} of kind `data` if it cannot be had, or is twice not what the Hub says it is
+ * @returns what is wrong with it, if it was twice not what the Hub says it is; nothing of it is kept then
+ * @throws {UserError} of kind `data` if it cannot be had
  */
 export async function downloadBlob(
   settings: HubSettings,
   download: BlobDownload,
   options: RequestOptions = {},
-): Promise<void> {
-  const { subject, target, received } = download;
+): Promise<string | undefined> {
+  const { target, received } = download;
   const partial = `${target}.incomplete`;
   for (let attempt = 1;; attempt++) {
     using file = await Deno.open(partial, { read: true, write: true, create: true });
@@ -43,16 +44,11 @@ export async function downloadBlob(
     if (fault === undefined) {
       await file.sync();
       await Deno.rename(partial, target);
-      return;
+      return undefined;
     }
     received(-(await file.stat()).size);
     await Deno.remove(partial);
-    if (attempt < 2) continue;
-    throw dataError(
-      `The download of ${subject.path} is damaged: ${fault}`,
-      `repository ${subject.repo} at ${subject.revision}`,
-      "run the same command again; if that does not help, the file on the Hub is broken",
-    );
+    if (attempt === 2) return fault;
   }
 }
 

@@ -1,5 +1,6 @@
 /** Repositories of the Hub on this machine: what is missing is downloaded, what is there is found. */
 import { join } from "node:path";
+import type { UserError } from "../errors.ts";
 import { dataError, exists, fileError } from "../files.ts";
 import type { ProgressSink } from "../types.ts";
 import { downloadBlob } from "./blob.ts";
@@ -76,16 +77,10 @@ async function download(work: Work, options: RequestOptions, progress?: Progress
   if (!noted) await cache.writeTree(commit, all);
   const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
   let done = 0;
-  try {
-    await inParallel(files, options.signal, async (file, signal) => {
-      const received = (bytes: number) => progress?.update(done += bytes, total, file.path);
-      await bring(work, subject, file, received, { ...options, signal });
-    });
-  } catch (error) {
-    // A note that is wrong would be wrong again.
-    if (noted) await cache.removeTree(commit);
-    throw error;
-  }
+  await inParallel(files, options.signal, async (file, signal) => {
+    const received = (bytes: number) => progress?.update(done += bytes, total, file.path);
+    await bring(work, subject, file, received, { ...options, signal });
+  });
   // Only now, so that the branch means a whole snapshot offline, if an older one.
   await cache.writeReference(request, commit);
   return { folder, commit };
@@ -152,14 +147,24 @@ async function bring(
       const kind = subject.type === "dataset" ? "datasets/" : "";
       const file = path.split("/").map(encodeURIComponent).join("/");
       const url = `${settings.endpoint}/${kind}${subject.repo}/resolve/${subject.revision}/${file}`;
-      await downloadBlob(
-        settings,
-        { subject: { ...subject, path }, url, hash, bytes, target, received },
-        options,
-      );
+      const download = { subject: { ...subject, path }, url, hash, bytes, target, received };
+      const fault = await downloadBlob(settings, download, options);
+      if (fault !== undefined) {
+        // If it was the note of what the commit holds that is wrong, it shall not be wrong again.
+        await cache.removeTree(subject.revision);
+        throw damaged(subject, path, fault);
+      }
     }
   }
   await cache.link(place, hash);
+}
+
+function damaged({ repo, revision }: Subject, path: string, fault: string): UserError {
+  return dataError(
+    `The download of ${path} is damaged: ${fault}`,
+    `repository ${repo} at ${revision}`,
+    "run the same command again; if that does not help, the file on the Hub is broken",
+  );
 }
 
 /** A snapshot that was downloaded before, by whomever. */

@@ -20,6 +20,16 @@ export function tinyDiskTest(name: string, fn: (folder: string) => Promise<void>
 
 const mount = (folder: string) => run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder);
 
+/** Makes room on the disk of a test. */
+export function growDisk(folder: string): void {
+  run("mount", "-o", "remount,size=1m", folder);
+}
+
+/** Forbids to write to the disk of a test. */
+export function freezeDisk(folder: string): void {
+  run("mount", "-o", "remount,ro", folder);
+}
+
 const canMount = Deno.build.os === "linux" && Deno.uid() === 0 && triesToMount();
 
 function triesToMount(): boolean {

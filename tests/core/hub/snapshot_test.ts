@@ -2,47 +2,8 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { join } from "node:path";
 import { UserError } from "../../../core/errors.ts";
 import { downloadSnapshot, type SnapshotRequest } from "../../../core/hub/snapshot.ts";
-import type { HubSettings } from "../../../core/hub/settings.ts";
-import { withFolder } from "../../plugins/_folders.ts";
-import { COMMIT, FakeHub, gitHash, sha256 } from "./_fake_hub.ts";
-
-const WEIGHTS = Uint8Array.from({ length: 100_000 }, (_, index) => index * 7 & 255);
-const CONFIG = '{"model_type":"llama"}';
-
-const REQUEST: SnapshotRequest = { type: "model", repo: "owner/name", revision: "main", wanted: () => true };
-
-/** Everything a test needs: a fake Hub with one repository, an empty cache, and pauses that are only counted. */
-async function withHub(
-  work: (bench: {
-    hub: FakeHub;
-    settings: HubSettings;
-    root: string;
-    pauses: number[];
-    download: (
-      request?: Partial<SnapshotRequest>,
-      settings?: Partial<HubSettings>,
-    ) => Promise<{ folder: string; commit: string }>;
-  }) => Promise<void>,
-): Promise<void> {
-  await withFolder(async (cache) => {
-    await using hub = new FakeHub();
-    hub.repositories["owner/name"] = {
-      files: { "config.json": CONFIG, "model.safetensors": WEIGHTS },
-      large: ["model.safetensors"],
-    };
-    const settings: HubSettings = { endpoint: hub.endpoint, token: "hf_secret", offline: false, cache };
-    const pauses: number[] = [];
-    const sleep = (milliseconds: number) => Promise.resolve(void pauses.push(milliseconds));
-    await work({
-      hub,
-      settings,
-      root: join(cache, "models--owner--name"),
-      pauses,
-      download: (request = {}, changed = {}) =>
-        downloadSnapshot({ ...REQUEST, ...request }, { settings: { ...settings, ...changed }, sleep }),
-    });
-  });
-}
+import { COMMIT, gitHash, sha256 } from "./_fake_hub.ts";
+import { CONFIG, REQUEST, WEIGHTS, withHub } from "./_with_hub.ts";
 
 Deno.test("downloadSnapshot() lays files out as huggingface_hub does, at the commit of the revision", async () => {
   await withHub(async ({ root, download }) => {
@@ -234,17 +195,6 @@ Deno.test("downloadSnapshot() offline refuses what was not downloaded, and names
   });
 });
 
-Deno.test("downloadSnapshot() offline refuses a link that leads out of the cache", async () => {
-  await withHub(async ({ root, download }) => {
-    const { folder } = await download();
-    await Deno.remove(join(folder, "config.json"));
-    await Deno.symlink("/etc/hostname", join(folder, "config.json"));
-    const error = await assertRejects(() => download({}, { offline: true }), UserError, "/etc/hostname");
-    assertEquals([error.kind, error.where], ["data", join(folder, "config.json")]);
-    assert(root.length > 0);
-  });
-});
-
 Deno.test("downloadSnapshot() from several sides at once downloads each file once", async () => {
   await withHub(async ({ hub, download }) => {
     const all = await Promise.all([download(), download(), download(), download()]);
@@ -279,5 +229,168 @@ Deno.test("downloadSnapshot() refuses a repository that holds nothing that is wa
   await withHub(async ({ download }) => {
     const error = await assertRejects(() => download({ wanted: () => false }), UserError);
     assertStringIncludes(error.where, "config.json, model.safetensors");
+  });
+});
+
+Deno.test("downloadSnapshot() ties a continued download to the file it began, and begins anew if that has changed", async () => {
+  await withHub(async ({ hub, download }) => {
+    hub.faults["model.safetensors"] = [{ cutAfter: 30_000 }, { cutAfter: 10_000 }, { changed: true }];
+    const { folder } = await download();
+    assertEquals(await Deno.readFile(join(folder, "model.safetensors")), WEIGHTS);
+    const tag = `"cdn-${sha256(WEIGHTS).slice(0, 32)}"`;
+    const [first, second, third, fourth] = hub.requestsFor("model.safetensors").filter(({ server }) =>
+      server === "cdn"
+    );
+    assertEquals([first.ifRange, second.ifRange, third.ifRange], [null, tag, tag]);
+    assertEquals(fourth.range, null, "what was changed is downloaded whole");
+  });
+});
+
+Deno.test("downloadSnapshot() pauses longer and longer while connections give nothing, and then gives up", async () => {
+  await withHub(async ({ hub, root, pauses, download }) => {
+    const nothing = { cutAfter: 0 };
+    hub.faults["model.safetensors"] = [
+      { cutAfter: 1000 },
+      nothing,
+      nothing,
+      ...Array(3).fill({ cutAfter: 10 }),
+    ];
+    await download();
+    assertEquals(pauses, [500, 1000]);
+    await Deno.remove(root, { recursive: true });
+    hub.faults["model.safetensors"] = [{ cutAfter: 1000 }, ...Array(6).fill(nothing)];
+    const error = await assertRejects(() => download(), UserError, "broke 7 times, at 1000 of 100000 bytes");
+    assertStringIncludes(error.fix, "it goes on where it was");
+    assertEquals((await Deno.stat(join(root, "blobs", `${sha256(WEIGHTS)}.incomplete`))).size, 1000);
+  });
+});
+
+Deno.test("downloadSnapshot() takes a connection on which nothing comes any more for a broken one", async () => {
+  await withHub(async ({ hub, download }) => {
+    hub.faults["model.safetensors"] = [{ stallAfter: 40_000 }];
+    const { folder } = await download({}, {}, { stallMs: 50 });
+    assertEquals(await Deno.readFile(join(folder, "model.safetensors")), WEIGHTS);
+    assertEquals(hub.requestsFor("model.safetensors").at(-1)?.range, "bytes=40000-");
+  });
+});
+
+for (
+  const [why, fault, what] of [
+    ["ends before its length", { endsAfter: 60_000 }, "it ends after 60000 of 100000 bytes"],
+    ["is longer than listed", { longer: true }, "it is longer than the 100000 bytes that the Hub lists"],
+  ] as const
+) {
+  Deno.test(`downloadSnapshot() loads a file again that ${why}, refuses it the second time, and keeps nothing`, async () => {
+    await withHub(async ({ hub, root, download }) => {
+      // One fault is used up by each request, and a file that ends too early is asked for its rest.
+      const once = "endsAfter" in fault ? [fault, fault] : [fault];
+      hub.faults["model.safetensors"] = [...once];
+      await download();
+      await Deno.remove(root, { recursive: true });
+      hub.faults["model.safetensors"] = [...once, ...once];
+      await assertRejects(() => download(), UserError, `model.safetensors is damaged: ${what}`);
+      const left = [...Deno.readDirSync(join(root, "blobs"))].map(({ name }) => name);
+      assertEquals(left.filter((name) => name.startsWith(sha256(WEIGHTS))), []);
+    });
+  });
+}
+
+Deno.test("downloadSnapshot() that fails with one file stops the others at once", async () => {
+  await withHub(async ({ hub, download }) => {
+    hub.faults["config.json"] = [{ status: 403 }];
+    hub.faults["model.safetensors"] = [{ stallAfter: 10 }];
+    await assertRejects(() => download(), UserError, "has to be granted");
+    assertEquals(
+      hub.requestsFor("model.safetensors").filter(({ server }) => server === "cdn").length <= 1,
+      true,
+    );
+  });
+});
+
+Deno.test("downloadSnapshot() that is aborted throws the signal's reason, and goes on from there later", async () => {
+  await withHub(async ({ hub, settings, download }) => {
+    hub.faults["model.safetensors"] = [{ stallAfter: 20_000 }];
+    const stop = new AbortController();
+    const progress = { update: (done: number) => done >= 20_000 && stop.abort(new Error("enough")) };
+    await assertRejects(
+      () => downloadSnapshot(REQUEST, { settings, progress, signal: stop.signal }),
+      Error,
+      "enough",
+    );
+    const { folder } = await download();
+    assertEquals(await Deno.readFile(join(folder, "model.safetensors")), WEIGHTS);
+    assertEquals(hub.requestsFor("model.safetensors").at(-1)?.range, "bytes=20000-");
+  });
+});
+
+for (
+  const [why, reply] of [
+    ["a page instead of the API's reply", "<html>Log in to the hotel</html>"],
+    ["JSON of another shape", "null"],
+    ["a commit that is none", '{"sha":"main"}'],
+  ]
+) {
+  Deno.test(`downloadSnapshot() refuses ${why}, naming the endpoint`, async () => {
+    await withHub(async ({ hub, settings, download }) => {
+      hub.faults["/api/models/owner/name/revision/main"] = [{ reply }];
+      const error = await assertRejects(() => download(), UserError);
+      assertEquals([error.kind, error.where], ["data", settings.endpoint]);
+      assertStringIncludes(error.fix, "HF_ENDPOINT");
+    });
+  });
+}
+
+for (
+  const [why, list, what] of [
+    [
+      "without a size",
+      [{ type: "file", path: "config.json", oid: "0".repeat(40) }],
+      "no size of config.json",
+    ],
+    [
+      "of a negative size",
+      [{ type: "file", path: "config.json", oid: "0".repeat(40), size: -1 }],
+      "no size of config.json",
+    ],
+    [
+      "whose hash is a path",
+      [{ type: "file", path: "config.json", oid: "../../../x", size: 1 }],
+      "no hash or no size of config.json",
+    ],
+    ["without a name", [{ type: "file", oid: "0".repeat(40), size: 1 }], "not one of the Hub"],
+    ["in place of a list", { error: "x" }, "not one of the Hub"],
+  ] as const
+) {
+  Deno.test(`downloadSnapshot() refuses a listing with a file ${why}, and writes nothing`, async () => {
+    await withHub(async ({ hub, settings, download }) => {
+      hub.faults[`/api/models/owner/name/tree/${COMMIT}`] = [{ reply: JSON.stringify(list) }];
+      await assertRejects(() => download(), UserError, what);
+      assertEquals([...Deno.readDirSync(settings.cache)], []);
+    });
+  });
+}
+
+Deno.test("downloadSnapshot() refuses a list without an end", async () => {
+  await withHub(async ({ hub, download }) => {
+    const path = `/api/models/owner/name/tree/${COMMIT}`;
+    const headers = { link: `<${hub.endpoint}${path}?more>; rel="next"` };
+    hub.faults[path] = Array.from({ length: 1001 }, () => ({ reply: "[]", headers }));
+    await assertRejects(() => download(), UserError, "does not end after 1000 pages");
+  });
+});
+
+Deno.test("downloadSnapshot() shows neither token nor signature when the second server cannot be reached", async () => {
+  await withHub(async ({ hub, download }) => {
+    const token = "hf_abcdefghijklmnopqrstuvwxyz01234567";
+    const closed = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+    const location = `http://${token}@127.0.0.1:${closed.addr.port}/file?X-Amz-Signature=secret`;
+    closed.close();
+    hub.faults["model.safetensors"] = Array.from(
+      { length: 6 },
+      () => ({ status: 302, headers: { location } }),
+    );
+    const error = await assertRejects(() => download({}, { token }), UserError, "Cannot reach the Hub");
+    const all = Deno.inspect(error) + error.message;
+    assertEquals([all.includes("secret"), all.includes(token)], [false, false], all);
   });
 });
