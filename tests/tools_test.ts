@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { exists } from "../core/mod.ts";
+import { available } from "./tasks/_cli.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
@@ -182,6 +183,43 @@ Deno.test({
       assertEquals(await Deno.readTextFile(join(folder, "calls")), "--version\n");
     }),
 });
+
+const HOSTS = [
+  "huggingface.co",
+  "cdn-lfs.huggingface.co",
+  "cas-bridge.xethub.hf.co",
+  "example.com",
+  "nothf.co",
+];
+
+for (
+  const { endpoint, reachable, why } of [
+    { endpoint: "", reachable: HOSTS.slice(0, 3), why: "the Hub and its servers only" },
+    {
+      endpoint: "https://hub.example.com",
+      reachable: HOSTS,
+      why: "any server where HF_ENDPOINT names the Hub",
+    },
+  ]
+) {
+  Deno.test({
+    name: `the launcher lets a task that loads models reach ${why}`,
+    ignore: !available,
+    fn: () =>
+      withFolder(async (folder) => {
+        const plugin = join(folder, "plugin.ts");
+        await Deno.writeTextFile(
+          plugin,
+          `const hosts = ${JSON.stringify(HOSTS)};
+           const states = await Promise.all(hosts.map((host) => Deno.permissions.query({ name: "net", host })));
+           throw new Error(hosts.filter((_, index) => states[index].state === "granted").join());`,
+        );
+        const args = ["--dataset=facts", "--prompt-style=oe", "--model-name=facts", `--plugin=${plugin}`];
+        const { stderr } = await launch(["evaluate", ...args], { HF_ENDPOINT: endpoint });
+        assertStringIncludes(stderr, `threw while loading: ${reachable.join()}\n`);
+      }),
+  });
+}
 
 const root = Deno.build.os === "linux" && Deno.uid() === 0;
 
