@@ -20,6 +20,7 @@ export type {
   ExpertDescription,
   GenerationOptions,
   Labeler,
+  LabelRequest,
   LanguageModel,
   LinearName,
   LoraOptions,
@@ -36,9 +37,11 @@ export type {
   ProgressSink,
   PromptStyle,
   RopeScaling,
+  Score,
   Scored,
   StepResult,
   Tokenizer,
+  TrainableMethod,
   Trainer,
   TrainingContext,
   TrainingExample,
@@ -95,7 +98,14 @@ export {
   summarise,
 } from "./core/mod.ts";
 export type { PromptRun, ReportedRun, Summary } from "./core/mod.ts";
-export { estimate, fitTemperature, probabilityCorrect, RESAMPLES, TEMPERATURE_LIMITS } from "./core/mod.ts";
+export {
+  estimate,
+  fitTemperature,
+  probabilityCorrect,
+  probabilityOf,
+  RESAMPLES,
+  TEMPERATURE_LIMITS,
+} from "./core/mod.ts";
 export type { Estimate, ScoredLogits, Temperature, Undefined } from "./core/mod.ts";
 
 // The Hugging Face Hub.
@@ -141,6 +151,7 @@ export type { AnswerForm, Asked, DatasetSpec, Fields } from "./plugins/datasets/
 export type { DataRow } from "./plugins/datasets/source.ts";
 export { offline } from "./plugins/datasets/offline.ts";
 export { substring } from "./plugins/labelers/substring.ts";
+export type { AdapterTrainingOptions } from "./plugins/methods/adapter_training.ts";
 export { loraPrompt } from "./plugins/methods/lora_prompt.ts";
 export type { LoraPromptOptions } from "./plugins/methods/lora_prompt.ts";
 export { accuracy } from "./plugins/metrics/accuracy.ts";

@@ -62,7 +62,7 @@ export { generateAnswers } from "./stages/generate.ts";
 export { labelAnswers } from "./stages/label.ts";
 export { loadPrompts } from "./stages/prompts.ts";
 export type { PromptRun } from "./stages/prompts.ts";
-export { fitTemperature, probabilityCorrect, TEMPERATURE_LIMITS } from "./temperature.ts";
+export { fitTemperature, probabilityCorrect, probabilityOf, TEMPERATURE_LIMITS } from "./temperature.ts";
 export type { ScoredLogits, Temperature } from "./temperature.ts";
 export { answerText, renderPrompt } from "./wording.ts";
 export type {
@@ -78,6 +78,7 @@ export type {
   ExpertDescription,
   GenerationOptions,
   Labeler,
+  LabelRequest,
   LanguageModel,
   LinearName,
   LoraOptions,
@@ -94,9 +95,11 @@ export type {
   ProgressSink,
   PromptStyle,
   RopeScaling,
+  Score,
   Scored,
   StepResult,
   Tokenizer,
+  TrainableMethod,
   Trainer,
   TrainingContext,
   TrainingExample,

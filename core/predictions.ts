@@ -31,9 +31,9 @@ export async function writePredictions(path: string, predictions: readonly Predi
       id,
       group: group ?? "",
       label: label === null ? "" : label,
-      p_correct: pCorrect,
-      logit_wrong: logits[0],
-      logit_correct: logits[1],
+      p_correct: pCorrect ?? "",
+      logit_wrong: logits?.[0] ?? "",
+      logit_correct: logits?.[1] ?? "",
       context,
       target,
       output,
@@ -57,12 +57,15 @@ export async function readPredictions(path: string): Promise<PredictionRow[]> {
       return value;
     };
     const { id, group, label, context, target, output } = row;
+    const scored = row.logit_wrong !== "" || row.logit_correct !== "";
     return {
       id,
       ...(group === "" ? {} : { group }),
       label: label === "" ? null : number("label", (value) => value === 0 || value === 1) as Label,
-      pCorrect: number("p_correct", (value) => value >= 0 && value <= 1),
-      logits: [number("logit_wrong"), number("logit_correct")],
+      pCorrect: row.p_correct === "" && !scored
+        ? null
+        : number("p_correct", (value) => value >= 0 && value <= 1),
+      logits: scored ? [number("logit_wrong"), number("logit_correct")] : null,
       context,
       target,
       output,

@@ -85,10 +85,10 @@ export interface Labeled extends Generation {
 
 /** A labelled answer with the method's confidence in it. */
 export interface Prediction extends Labeled {
-  /** Scores of "wrong" and "correct", as the method gave them, before any temperature. */
-  readonly logits: readonly [number, number];
-  /** Probability that the answer is correct, in [0, 1]. */
-  readonly pCorrect: number;
+  /** Scores of "wrong" and "correct" before any temperature; null where the method gave none. */
+  readonly logits: readonly [number, number] | null;
+  /** Probability that the answer is correct, in [0, 1]; null where the method has none to give. */
+  readonly pCorrect: number | null;
 }
 
 /** A row that a dataset read from an earlier stage's files: a prompt, perhaps already answered and labelled. */

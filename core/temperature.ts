@@ -1,5 +1,7 @@
 /** Temperature scaling: one positive number by which logits are divided, chosen on validation rows. */
 
+import type { Score } from "./types.ts";
+
 /** A decided row: its scores of "wrong" and "correct", and whether it is correct. */
 export interface ScoredLogits {
   /** As the method gave them, at temperature 1. */
@@ -26,6 +28,17 @@ export const TEMPERATURE_LIMITS = { lowest: 0.01, highest: 100 } as const;
 /** Probability of "correct": the second of two softmaxed logits. */
 export function probabilityCorrect([wrong, correct]: readonly [number, number], temperature = 1): number {
   return 1 / (1 + Math.exp((wrong - correct) / temperature));
+}
+
+/**
+ * P(correct) of what a method says. A probability is scaled as the logits it is the softmax of.
+ *
+ * @returns null where the method had none to give
+ */
+export function probabilityOf(score: Score, temperature = 1): number | null {
+  if (score === null) return null;
+  if (typeof score !== "number") return probabilityCorrect(score, temperature);
+  return temperature === 1 ? score : probabilityCorrect([Math.log1p(-score), Math.log(score)], temperature);
 }
 
 /**

@@ -16,6 +16,7 @@ import {
   type Split,
   type Temperature,
   TEMPERATURE_LIMITS,
+  type TrainableMethod,
   UserError,
 } from "../core/mod.ts";
 import { saveTemperature } from "../model/temperature_file.ts";
@@ -66,7 +67,7 @@ export async function calibrationTune(
   whenChanged: "refuse" | "redo" = "refuse",
 ): Promise<TuneResult> {
   const { "model-name": modelName, "max-steps": maxSteps, "batch-size": batchSize, seed } = flags;
-  const { plugin: method } = session.registry.get("method", flags.method);
+  const method = trainable(session.registry.get("method", flags.method).plugin);
   const options = resolveOptions(method, methodOptions);
   const [chosen] = await chooseDatasets(session, flags.dataset, {
     dataDir: flags["data-dir"],
@@ -165,8 +166,13 @@ async function fitOn(
     );
   }
   const scored: { logits: readonly [number, number]; label: 0 | 1 }[] = [];
-  for await (const logits of method.predict(model, decided, context)) {
-    scored.push({ logits, label: decided[scored.length].label as 0 | 1 });
+  let row = 0;
+  for await (const score of method.predict(model, decided, context)) {
+    const label = decided[row++].label as 0 | 1;
+    if (score === null) continue;
+    if (typeof score !== "number") scored.push({ logits: score, label });
+    // What is certain has no finite logits; it says nothing about the temperature.
+    else if (score > 0 && score < 1) scored.push({ logits: [Math.log1p(-score), Math.log(score)], label });
   }
   return fitTemperature(scored);
 }
@@ -213,6 +219,17 @@ async function filesOf(method: Method, folder: string): Promise<string[]> {
     what: `Method "${method.name}" wrote no checkpoint`,
     where: folder,
     fix: "train() has to write files into a folder of its context's folder, and to give that folder back",
+  });
+}
+
+/** @throws {UserError} of kind `usage` for a method that needs no training */
+function trainable(method: Method): TrainableMethod {
+  if (method.train) return method as TrainableMethod;
+  throw new UserError({
+    kind: "usage",
+    what: `Method "${method.name}" needs no training`,
+    where: `--method=${method.name}`,
+    fix: `evaluate with it: deno task evaluate --method=${method.name}`,
   });
 }
 

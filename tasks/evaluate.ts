@@ -211,9 +211,9 @@ async function evaluateSplit(
   });
   if (outcome.skipped) announceSkip(name);
   const summary = await readJson(metricsPath) as Summary;
-  const { n, undecided } = summary;
+  const { n, undecided, unscored, metrics: measured } = summary;
   return {
-    evaluation: { dataset: chosen.name, split, folder, n, undecided, metrics: summary.metrics },
+    evaluation: { dataset: chosen.name, split, folder, n, undecided, unscored, metrics: measured },
     wasThere: outcome.skipped,
   };
 }

@@ -7,7 +7,7 @@ import {
   type Generation,
   type LanguageModel,
   type Method,
-  probabilityCorrect,
+  probabilityOf,
   type PromptStyle,
   resolveOptions,
   UserError,
@@ -140,8 +140,8 @@ export class Player {
       checkpoint: this.#checkpoint,
     };
     let pCorrect = NaN;
-    for await (const logits of this.#method.predict(this.#model, [scored], context)) {
-      pCorrect = probabilityCorrect(logits, this.#scale);
+    for await (const score of this.#method.predict(this.#model, [scored], context)) {
+      pCorrect = probabilityOf(score, this.#scale) ?? NaN;
     }
     this.#turns.push({ role: "user", content: question }, { role: "assistant", content: answer });
     return { question, answer, pCorrect, tokens };

@@ -177,7 +177,7 @@ async function travel(gpu: Gpu, folder: string): Promise<Journey> {
     Array.fromAsync(predictConfidence(model, rows, loraPrompt, { ...context, checkpoint }, temperature));
   const scored = await predict(validation, checkpoint);
   const { temperature } = fitTemperature(
-    scored.map(({ logits, label }) => ({ logits, label: label as 0 | 1 })),
+    scored.map(({ logits, label }) => ({ logits: logits!, label: label as 0 | 1 })),
   );
   const [untuned, tuned] = [await predict(test), await predict(test, checkpoint, temperature)];
   const [before, after] = [untuned, tuned].map((rows) => summarise(rows, metrics, createRng(137)));

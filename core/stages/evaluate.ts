@@ -3,8 +3,8 @@ import { dataError } from "../files.ts";
 import { UserError } from "../errors.ts";
 import type { Labeled, Prediction } from "../records.ts";
 import type { Rng } from "../rng.ts";
-import { probabilityCorrect } from "../temperature.ts";
-import type { LanguageModel, Method, MethodContext, Metric, Options, Scored } from "../types.ts";
+import { probabilityOf } from "../temperature.ts";
+import type { LanguageModel, Method, MethodContext, Metric, Options, Score, Scored } from "../types.ts";
 
 /** Asks a method for its confidence in each answer. */
 export async function* predictConfidence<O extends Options>(
@@ -22,45 +22,75 @@ export async function* predictConfidence<O extends Options>(
       fix: "yield one pair of logits for each row, in order",
     });
   let index = 0;
-  for await (const [wrong, correct] of method.predict(model, rows, context)) {
+  for await (const score of method.predict(model, rows, context)) {
     if (index === rows.length) throw miscounted(`more than ${index}`);
     const row = rows[index++];
-    if (!Number.isFinite(wrong) || !Number.isFinite(correct)) {
-      throw dataError(
-        `The logits of a row are ${wrong} and ${correct}`,
-        `row ${row.id}, method ${method.name}`,
-        "check the checkpoint: its training may have diverged",
-      );
-    }
-    yield { ...row, logits: [wrong, correct], pCorrect: probabilityCorrect([wrong, correct], temperature) };
+    yield { ...row, ...confidenceOf(score, temperature, `row ${row.id}, method ${method.name}`) };
   }
   if (index !== rows.length) throw miscounted(String(index));
 }
 
+/** Logits, if a method gave them, and P(correct), if it can be had. */
+function confidenceOf(
+  score: Score,
+  temperature: number,
+  where: string,
+): Pick<Prediction, "logits" | "pCorrect"> {
+  if (typeof score === "number" && !(score >= 0 && score <= 1)) {
+    throw new UserError({
+      kind: "plugin",
+      what: `The confidence of a row is ${score}`,
+      where,
+      fix: "a probability is from 0 to 1; where there is none, yield null",
+    });
+  }
+  const logits = typeof score === "number" ? null : score;
+  if (logits !== null && !logits.every(Number.isFinite)) {
+    throw dataError(
+      `The logits of a row are ${logits.join(" and ")}`,
+      where,
+      "check the checkpoint: its training may have diverged",
+    );
+  }
+  return { logits, pCorrect: probabilityOf(score, temperature) };
+}
+
 /** What is reported about a set of predictions. */
 export interface Summary {
-  /** Rows with a label. */
+  /** Rows with a label and a confidence. */
   readonly n: number;
   /** Rows the labeler could not decide; no metric counts them. */
   readonly undecided: number;
+  /** Rows with a label, of which the method gave no confidence; no metric counts them. */
+  readonly unscored: number;
   /** By name of the metric. */
   readonly metrics: Readonly<Record<string, Estimate | Undefined>>;
 }
 
 /** Computes the metrics, with 95 % intervals, over the decided rows. */
 export function summarise(predictions: readonly Prediction[], metrics: readonly Metric[], rng: Rng): Summary {
-  const pairs = predictions.filter(({ label }) => label !== null)
-    .map(({ label, pCorrect }): Scored => ({ label: label as 0 | 1, pCorrect }));
-  if (pairs.length === 0) {
+  const decided = predictions.filter(({ label }) => label !== null);
+  if (decided.length === 0) {
     throw dataError(
       `None of ${predictions.length} answers has a label`,
       "evaluation",
       "label the answers first (deno task generate labels), or use another --strategy",
     );
   }
+  const pairs = decided.flatMap(({ label, pCorrect }): Scored[] =>
+    pCorrect === null ? [] : [{ label: label as 0 | 1, pCorrect }]
+  );
+  if (pairs.length === 0) {
+    throw dataError(
+      `The method gave a confidence in none of ${decided.length} answers`,
+      "evaluation",
+      "use another --method, or a model that follows its instructions",
+    );
+  }
   return {
     n: pairs.length,
-    undecided: predictions.length - pairs.length,
+    undecided: predictions.length - decided.length,
+    unscored: decided.length - pairs.length,
     metrics: Object.fromEntries(estimate(pairs, metrics, rng)),
   };
 }

@@ -61,6 +61,7 @@ function metrics(runs: readonly ReportedRun[]): string {
   const counts = [
     ["questions", ...runs.map(({ summary }) => String(summary.n))],
     ["undecided", ...runs.map(({ summary }) => String(summary.undecided))],
+    ["no confidence", ...runs.map(({ summary }) => String(summary.unscored))],
   ];
   return `${table(["", ...runs.map(({ title }) => title)], [...counts, ...rows])}
 <p class="note">Brackets hold 95 % intervals, by bootstrap over the questions. Confidence is P(correct), the probability
@@ -95,8 +96,12 @@ function parts({ title, parts = [] }: ReportedRun): string {
   return `<h2>Dataset by dataset: ${escape(title)}</h2>\n${table(["dataset", "N", ...names], rows)}`;
 }
 
+/** A row with a confidence. */
+type Sure = PredictionRow & { readonly pCorrect: number };
+
 function confidentErrors({ title, predictions }: ReportedRun): string {
-  const wrong = predictions.filter(({ label }) => label === 0).toSorted((a, b) => b.pCorrect - a.pCorrect)
+  const wrong = predictions.flatMap((row) => row.label === 0 && row.pCorrect !== null ? [row as Sure] : [])
+    .toSorted((a, b) => b.pCorrect - a.pCorrect)
     .slice(0, LISTED);
   if (wrong.length === 0) return "";
   const rows = wrong.map((
@@ -115,8 +120,9 @@ function settings(runs: readonly ReportedRun[]): string {
 }
 
 function decided(predictions: readonly PredictionRow[]): Scored[] {
-  return predictions.filter(({ label }) => label !== null)
-    .map(({ label, pCorrect }) => ({ label: label as 0 | 1, pCorrect }));
+  return predictions.flatMap(({ label, pCorrect }) =>
+    label === null || pCorrect === null ? [] : [{ label, pCorrect }]
+  );
 }
 
 function cell(estimate: Estimate | Undefined): string {

@@ -13,6 +13,7 @@ import type {
   Options,
   Plugin,
   PromptStyle,
+  Score,
   TransformerDescription,
 } from "../types.ts";
 import { FakeModel } from "./fake_model.ts";
@@ -156,7 +157,7 @@ export interface MethodCases<O extends Options> {
   readonly maxSteps?: number;
 }
 
-/** Declares the tests of a method, on a fake model: it learns, repeats itself, and gives a pair of logits a row. */
+/** Declares the tests of a method, on a fake model: it gives a score a row and, if it trains, learns and repeats itself. */
 export function testMethod<O extends Options>(
   method: Method<O>,
   { options = {}, maxSteps = 20 }: MethodCases<O> = {},
@@ -164,7 +165,7 @@ export function testMethod<O extends Options>(
   testPlugin(method as unknown as Plugin);
   const rows = (split: Split) => Array.from({ length: 12 }, (_, index) => fakeRow(split, index));
   const predict = async (model: FakeModel, checkpoint?: string) => {
-    const logits: (readonly [number, number])[] = [];
+    const scores: Score[] = [];
     const context = {
       options: resolveOptions(method, { ...options }),
       rng: createRng(1),
@@ -172,12 +173,12 @@ export function testMethod<O extends Options>(
       progress: { update() {} },
       checkpoint,
     };
-    for await (const pair of method.predict(model, deepFreeze(rows("test")), context)) logits.push(pair);
-    return logits;
+    for await (const score of method.predict(model, deepFreeze(rows("test")), context)) scores.push(score);
+    return scores;
   };
   const train = async (folder: string) => {
     const model = new FakeModel({ evidence: (text) => text.includes("good") ? 1 : -1 });
-    const checkpoint = await method.train(
+    const checkpoint = await method.train!(
       model,
       deepFreeze({ train: rows("train"), validation: rows("validation") }),
       {
@@ -192,17 +193,22 @@ export function testMethod<O extends Options>(
     );
     return await predict(model, checkpoint);
   };
-  Deno.test(`${method.name}: gives a pair of finite numbers for each row, trained or not`, async () => {
-    const untrained = await predict(new FakeModel());
-    assertEquals(untrained.length, 12);
-    assert(untrained.flat().every(Number.isFinite), `got ${untrained}`);
+  Deno.test(`${method.name}: gives a score for each row, untrained`, async () => {
+    const scores = await predict(new FakeModel());
+    assertEquals(scores.length, 12);
+    for (const score of scores) {
+      const sound = score === null ||
+        (typeof score === "number" ? score >= 0 && score <= 1 : score.every(Number.isFinite));
+      assert(sound, `got ${score}`);
+    }
   });
+  if (!method.train) return;
   Deno.test(`${method.name}: after training, right answers score higher than wrong ones`, async () => {
-    const logits = await withFolder(train);
-    assertEquals(logits.length, 12);
+    const scores = await withFolder(train);
+    assertEquals(scores.length, 12);
     const margin = (label: number) =>
-      logits.filter((_, index) => fakeRow("test", index).label === label).reduce(
-        (sum, [no, yes]) => sum + yes - no,
+      scores.filter((_, index) => fakeRow("test", index).label === label).reduce<number>(
+        (sum, score) => sum + (score === null ? 0 : typeof score === "number" ? score : score[1] - score[0]),
         0,
       );
     assert(margin(1) > margin(0), `margins ${margin(1)} and ${margin(0)}`);

@@ -36,6 +36,8 @@ for (
     ["label 0", { label: 0 }],
     ["no decision", { label: null }],
     ["a group", { group: "anatomy" }],
+    ["a probability without logits", { pCorrect: 1, logits: null }],
+    ["no confidence", { pCorrect: null, logits: null }],
     ["the least confidence", { pCorrect: 0, logits: [1e300, -1e300] }],
     ["the most confidence", { pCorrect: 1, logits: [-5e-324, 1.7976931348623157e308] }],
     ["numbers that decimals do not hit", { pCorrect: 0.1 + 0.2, logits: [1 / 3, -2 / 3] }],

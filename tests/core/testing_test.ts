@@ -21,6 +21,7 @@ import type {
   OptimizerOptions,
   Plugin,
   PromptStyle,
+  TrainableMethod,
   TrainingExample,
   TransformerDescription,
 } from "../../core/types.ts";
@@ -326,7 +327,7 @@ const ADAMW: OptimizerOptions = {
 };
 
 /** Tells answers by a word in them: trains the fake model's one weight, and reads it back. */
-const reader: Method = {
+const reader: TrainableMethod = {
   ...base,
   kind: "method",
   async train(model, { train }, { maxSteps, folder, log }) {
@@ -363,7 +364,7 @@ function example(
 }
 
 const [PAIRS, LEARNS, AGREE] = [
-  "acme/sample: gives a pair of finite numbers for each row, trained or not",
+  "acme/sample: gives a score for each row, untrained",
   "acme/sample: after training, right answers score higher than wrong ones",
   "acme/sample: two trainings with one seed agree",
 ];
@@ -399,7 +400,10 @@ Deno.test("testMethod() catches logits that are not finite", async () => {
   const broken: Method = {
     ...reader,
     async *predict(...args) {
-      for await (const [wrong, correct] of reader.predict(...args)) yield [wrong / 0, correct];
+      for await (const score of reader.predict(...args)) {
+        const [wrong, correct] = score as [number, number];
+        yield [wrong / 0, correct];
+      }
     },
   };
   assert((await ofMethod(broken)).includes(PAIRS));

@@ -57,7 +57,7 @@ Deno.test({
       const [expected] = await readPredictions(`${folder}/metrics/facts/test/predictions.csv`);
       const { answer, pCorrect } = JSON.parse((await play(QUESTION)).stdout);
       assertEquals(answer, expected.output);
-      assertAlmostEquals(pCorrect, expected.pCorrect, 1e-6);
+      assertAlmostEquals(pCorrect, expected.pCorrect!, 1e-6);
     });
   },
 });

@@ -8,6 +8,7 @@ const EVALUATION: Evaluation = {
   folder: "runs/x/metrics/facts/test",
   n: 100,
   undecided: 3,
+  unscored: 0,
   metrics: { ece: { value: 0.123, low: 0.1, high: 0.15 }, auroc: { undefined: "all answers are wrong" } },
 };
 

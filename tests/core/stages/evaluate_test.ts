@@ -1,18 +1,18 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { UserError } from "../../../core/errors.ts";
 import type { Labeled } from "../../../core/records.ts";
 import { createRng } from "../../../core/rng.ts";
 import { predictConfidence, summarise } from "../../../core/stages/evaluate.ts";
 import { probabilityCorrect } from "../../../core/temperature.ts";
 import { FakeModel } from "../../../core/testing/fake_model.ts";
-import type { Method, Metric } from "../../../core/types.ts";
+import type { Method, Metric, Score } from "../../../core/types.ts";
 import { all } from "../../plugins/_folders.ts";
 import { frozen, labeled, prediction } from "../_samples.ts";
 
 const ROWS = frozen([labeled("a", 1), labeled("b", 0), labeled("c", null)]);
 
 /** A method that gives these logits, whatever it is asked. */
-function method(logits: Iterable<readonly [number, number]>): Method {
+function method(logits: Iterable<Score>): Method {
   return {
     kind: "method",
     name: "acme/given",
@@ -29,7 +29,7 @@ function method(logits: Iterable<readonly [number, number]>): Method {
 const CONTEXT = { options: {}, rng: createRng(1), batchSize: 2, progress: { update() {} } };
 
 const predict = (
-  logits: Iterable<readonly [number, number]>,
+  logits: Iterable<Score>,
   temperature?: number,
   rows: readonly Labeled[] = ROWS,
 ) => all(predictConfidence(new FakeModel(), rows, method(logits), CONTEXT, temperature));
@@ -49,6 +49,38 @@ Deno.test("predictConfidence() adds logits and P(correct) to each row, undecided
 Deno.test("predictConfidence() divides by the temperature for P(correct), and keeps the logits", async () => {
   const [{ logits, pCorrect }] = await predict([[0, 3], [0, 0], [0, 0]], 2);
   assertEquals([logits, pCorrect], [[0, 3], probabilityCorrect([0, 1.5])]);
+});
+
+Deno.test("predictConfidence() takes a probability, certain ones too, and a row without any", async () => {
+  const rows = await predict([0.25, 1, null]);
+  assertEquals(rows.map(({ logits, pCorrect }) => [logits, pCorrect]), [[null, 0.25], [null, 1], [
+    null,
+    null,
+  ]]);
+});
+
+Deno.test("predictConfidence() scales a probability as the logits it is the softmax of", async () => {
+  const [{ pCorrect }, certain] = await predict([0.9, 1, null], 2);
+  assertAlmostEquals(pCorrect!, 0.75, 1e-12);
+  assertEquals(certain.pCorrect, 1);
+});
+
+for (const score of [-0.1, 1.5, NaN]) {
+  Deno.test(`predictConfidence() refuses a probability of ${score}`, async () => {
+    const error = await assertRejects(() => predict([score, 0.5, 0.5]), UserError, String(score));
+    assertEquals(error.kind, "plugin");
+  });
+}
+
+Deno.test("summarise() counts rows without a confidence, and measures the others", () => {
+  const rows = [prediction("a", 1, 0.9), { ...prediction("b", 0, 0.5), logits: null, pCorrect: null }];
+  const { n, unscored, metrics } = summarise(rows, [accuracy], createRng(1));
+  assertEquals([n, unscored, (metrics.accuracy as { value: number }).value], [1, 1, 1]);
+});
+
+Deno.test("summarise() refuses predictions none of which has a confidence", () => {
+  const row = { ...prediction("a", 1, 0.5), logits: null, pCorrect: null };
+  assertThrows(() => summarise([row], [accuracy], createRng(1)), UserError, "a confidence in none of 1");
 });
 
 Deno.test("predictConfidence() hands model, rows, options and checkpoint on", async () => {

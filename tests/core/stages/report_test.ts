@@ -15,6 +15,7 @@ const PREDICTIONS = [
 const summary = (auroc: Summary["metrics"][string] = { value: 0.75, low: 0.7, high: 0.8 }): Summary => ({
   n: 3,
   undecided: 1,
+  unscored: 0,
   metrics: { accuracy: { value: 1 / 3, low: 0.1, high: 0.6 }, auroc },
 });
 
