@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { dataError, exists } from "../core/files.ts";
 import type { TransformerDescription } from "../core/types.ts";
-import { EMBEDDING, HEAD, tensorShapes } from "./layout.ts";
+import { EMBEDDING, type ExpertForm, expertForm, HEAD, tensorShapes } from "./layout.ts";
 import { SafetensorsFile, type TensorEntry } from "./safetensors.ts";
 import { checkShards, readShardIndex, type ShardIndex } from "./shard_index.ts";
 
@@ -52,7 +52,7 @@ export class Checkpoint implements Disposable {
 
   /** Refuses a checkpoint that lacks a tensor, has one too many, or has one of another shape. */
   async check(model: TransformerDescription): Promise<void> {
-    const shapes = tensorShapes(model);
+    const shapes = tensorShapes(model, this.expertForm);
     for (const [name, shape] of shapes) {
       const { file, entry } = this.find(name);
       if (entry.shape.join() !== shape.join()) {
@@ -76,6 +76,11 @@ export class Checkpoint implements Disposable {
         "use the config.json and the weights of the same model; adapters are loaded with --query-peft-dir",
       );
     }
+  }
+
+  /** How it holds experts, if the model has some. */
+  get expertForm(): ExpertForm {
+    return expertForm(this.#entries);
   }
 
   /** A tensor by name, and the file that holds it. */

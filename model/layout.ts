@@ -83,18 +83,33 @@ export interface WeightLayout {
 /** Names of the embedding, and of the output weights, which some checkpoints repeat although they are tied. */
 export const EMBEDDING = "model.embed_tokens.weight", HEAD = "lm_head.weight";
 
+/**
+ * How a checkpoint holds experts: each matrix of each expert as a tensor, as on the Hub and as `save_pretrained` writes
+ * them, or one tensor for each kind of matrix, as transformers 5 holds them and writes with `save_original_format=False`.
+ */
+export type ExpertForm = "apart" | "fused";
+
+/** Which form a checkpoint has whose tensors are these. */
+export function expertForm(tensors: { has(name: string): boolean }): ExpertForm {
+  return tensors.has("model.layers.0.mlp.experts.gate_up_proj") ? "fused" : "apart";
+}
+
 /** Where the weights are found in a checkpoint of the Llama family, as transformers writes it. */
-export function weightLayout(model: TransformerDescription): WeightLayout {
+export function weightLayout(model: TransformerDescription, form: ExpertForm = "apart"): WeightLayout {
   const { layers, width, vocabulary, tiedEmbeddings } = model;
   return {
     embedding: matrix([EMBEDDING, [vocabulary, width]]),
-    layers: Array.from({ length: layers }, (_, layer) => layerLayout(model, `model.layers.${layer}`)),
+    layers: Array.from({ length: layers }, (_, layer) => layerLayout(model, form, `model.layers.${layer}`)),
     finalNorm: vector("model.norm.weight", width),
     ...(!tiedEmbeddings && { head: matrix([HEAD, [vocabulary, width]]) }),
   };
 }
 
-function layerLayout(model: TransformerDescription, layer: string): LayoutOf<LayerWeights> {
+function layerLayout(
+  model: TransformerDescription,
+  form: ExpertForm,
+  layer: string,
+): LayoutOf<LayerWeights> {
   const { width, heads, kvHeads, headDim, feedForward, biases = [] } = model;
   const linears: Readonly<Record<LinearName, NamedShape>> = {
     q_proj: [`${layer}.self_attn.q_proj`, [heads * headDim, width]],
@@ -114,7 +129,7 @@ function layerLayout(model: TransformerDescription, layer: string): LayoutOf<Lay
     v: weight(linears.v_proj),
     o: weight(linears.o_proj),
     postNorm: vector(`${layer}.post_attention_layernorm.weight`, width),
-    ...(model.experts ? { experts: expertLayout(model, model.experts.count, layer) } : {
+    ...(model.experts ? { experts: EXPERT_LAYOUTS[form](model, model.experts.count, layer) } : {
       gate: weight(linears.gate_proj),
       up: weight(linears.up_proj),
       down: weight(linears.down_proj),
@@ -123,8 +138,22 @@ function layerLayout(model: TransformerDescription, layer: string): LayoutOf<Lay
   };
 }
 
-/** A router and the experts' own matrices, by the names that Mixtral's checkpoints have on the Hub. */
-function expertLayout(
+/** A router and the experts' matrices; in either form their rows come in the same order. */
+const EXPERT_LAYOUTS: Readonly<
+  Record<
+    ExpertForm,
+    (model: TransformerDescription, count: number, layer: string) => LayoutOf<ExpertWeights>
+  >
+> = {
+  apart: expertsApart,
+  fused: ({ width, feedForward }, count, layer) => ({
+    router: matrix([`${layer}.mlp.gate.weight`, [count, width]]),
+    gateUp: linear([`${layer}.mlp.experts.gate_up_proj`, [count, 2 * feedForward, width]]),
+    down: linear([`${layer}.mlp.experts.down_proj`, [count, width, feedForward]]),
+  }),
+};
+
+function expertsApart(
   { width, feedForward }: TransformerDescription,
   count: number,
   layer: string,
@@ -173,8 +202,11 @@ export function isLayoutItem(part: object): part is LayoutItem {
 }
 
 /** Names and shapes of a checkpoint's tensors. */
-export function tensorShapes(model: TransformerDescription): Map<string, readonly number[]> {
-  return new Map(layoutItems(weightLayout(model)).flatMap(({ tensors }) => tensors));
+export function tensorShapes(
+  model: TransformerDescription,
+  form: ExpertForm = "apart",
+): Map<string, readonly number[]> {
+  return new Map(layoutItems(weightLayout(model, form)).flatMap(({ tensors }) => tensors));
 }
 
 /** Rows and columns of a tensor as part of a matrix. */

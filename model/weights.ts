@@ -49,7 +49,7 @@ export async function loadWeights(
   { dtype = "auto", progress }: LoadOptions = {},
 ): Promise<Weights> {
   await checkpoint.check(model);
-  const layout = weightLayout(model), planner = new Planner(gpu, checkpoint, dtype);
+  const layout = weightLayout(model, checkpoint.expertForm), planner = new Planner(gpu, checkpoint, dtype);
   for (const item of layoutItems(layout)) planner.check(item);
   const tensors: Tensor[] = [], fills: Fill[] = [];
   try {

@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { UserError } from "../../core/errors.ts";
+import type { TransformerDescription } from "../../core/types.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { Checkpoint } from "../../model/checkpoint.ts";
 import { tensorShapes, type Weights } from "../../model/layout.ts";
@@ -191,6 +192,78 @@ gpuTest("loadWeights() puts experts one below the other, also where a part ends 
     gpu.free(...allTensors(weights));
   }
 });
+
+/** The same tensors as transformers 5 holds them: those of all experts one below the other, in one tensor. */
+function fuseExperts(tensors: Map<string, RawTensor>, { layers, experts }: TransformerDescription): void {
+  const { count } = experts!;
+  const join = (target: string, names: readonly string[]) => {
+    const stored = names.map((name) => tensors.get(name)!);
+    const [{ dtype, shape: [rows, columns] }] = stored;
+    names.forEach((name) => tensors.delete(name));
+    const shape = [count, names.length / count * rows, columns];
+    const bytes = new Uint8Array(stored.flatMap(({ bytes }) => [...bytes]));
+    tensors.set(target, { dtype, shape, bytes });
+  };
+  for (let layer = 0; layer < layers; layer++) {
+    const block = `model.layers.${layer}.block_sparse_moe`, mlp = `model.layers.${layer}.mlp`;
+    const each = Array.from({ length: count }, (_, expert) => `${block}.experts.${expert}`);
+    join(
+      `${mlp}.experts.gate_up_proj`,
+      each.flatMap((expert) => [`${expert}.w1.weight`, `${expert}.w3.weight`]),
+    );
+    join(`${mlp}.experts.down_proj`, each.map((expert) => `${expert}.w2.weight`));
+    tensors.set(`${mlp}.gate.weight`, tensors.get(`${block}.gate.weight`)!);
+    tensors.delete(`${block}.gate.weight`);
+  }
+}
+
+gpuTest(
+  "loadWeights() reads experts in one tensor for all to the same values as in one each",
+  async (gpu) => {
+    const name = "families/mixtral", model = await readDescription(name);
+    const read = async (edit: (tensors: Map<string, RawTensor>) => void) => {
+      const values: number[][] = [];
+      await load(gpu, name, edit, async ({ layers }) => {
+        for (const { experts } of layers) {
+          const { router, gateUp, down } = experts!;
+          const parts = [router, gateUp, down].flatMap(({ parts }) => parts.map(({ tensor }) => tensor));
+          values.push(...(await gpu.read(...parts)).map((part) => [...part]));
+        }
+      });
+      return values;
+    };
+    assertEquals(await read((tensors) => fuseExperts(tensors, model)), await read(() => {}));
+  },
+);
+
+for (
+  const [title, name, edit] of [
+    [
+      "lacks one of them",
+      "model.layers.1.mlp.experts.down_proj",
+      (tensors: Map<string, RawTensor>, name: string) => tensors.delete(name),
+    ],
+    [
+      "has an expert of its own besides",
+      W1(0),
+      (tensors: Map<string, RawTensor>, name: string) => tensors.set(name, [...tensors.values()][0]),
+    ],
+  ] as const
+) {
+  gpuTest(
+    `loadWeights() refuses a checkpoint of experts in one tensor that ${title}, by name`,
+    async (gpu) => {
+      const model = await readDescription("families/mixtral");
+      const change = (tensors: Map<string, RawTensor>) => {
+        fuseExperts(tensors, model);
+        edit(tensors, name);
+      };
+      const error = await assertRejects(() => load(gpu, "families/mixtral", change), UserError);
+      assertEquals(error.kind, "data");
+      assertStringIncludes(error.what, `"${name}"`);
+    },
+  );
+}
 
 for (const [dtype, parts] of [["int8", 2], ["int4", 1]] as const) {
   gpuTest(
