@@ -53,6 +53,11 @@ export class ModelConfig {
     return this.#fields[key] ?? undefined;
   }
 
+  /** Whether a field is there, be it null: what transformers takes for an absent one it does not take for null. */
+  has(key: string): boolean {
+    return Object.hasOwn(this.#fields, key);
+  }
+
   /** A whole number from 1. */
   count(key: string, fallback?: number): number {
     const value = this.value(key) ?? fallback;
@@ -103,12 +108,28 @@ export class ModelConfig {
   }
 }
 
+/** What a family's class in transformers takes for fields that are absent, where Llama's takes something else. */
+export interface AbsentFields {
+  /** Llama takes the number of query heads, as all do where the field is null. */
+  readonly kvHeads?: number;
+  /** Llama takes 1e-6. */
+  readonly normEpsilon?: number;
+  /** Llama takes 10000. */
+  readonly ropeTheta?: number;
+}
+
 /** What all models of the Llama kind share. */
-export function describeTransformer(config: ModelConfig): TransformerDescription {
+export function describeTransformer(
+  config: ModelConfig,
+  { kvHeads: absentKvHeads, normEpsilon = 1e-6, ropeTheta = 10000 }: AbsentFields = {},
+): TransformerDescription {
   config.mustBe("hidden_act", "silu");
   config.mustBe("attention_dropout", 0);
   const width = config.count("hidden_size"), heads = config.count("num_attention_heads");
-  const kvHeads = config.count("num_key_value_heads", heads);
+  const kvHeads = config.count(
+    "num_key_value_heads",
+    config.has("num_key_value_heads") ? heads : absentKvHeads ?? heads,
+  );
   const headDim = config.count("head_dim", Math.floor(width / heads));
   const feedForward = config.count("intermediate_size");
   for (
@@ -134,30 +155,42 @@ export function describeTransformer(config: ModelConfig): TransformerDescription
     headDim,
     feedForward,
     vocabulary: config.count("vocab_size"),
-    normEpsilon: config.positive("rms_norm_eps", 1e-6),
+    normEpsilon: config.positive("rms_norm_eps", normEpsilon),
     tiedEmbeddings: config.flag("tie_word_embeddings", false),
-    ...describeRope(config),
+    ...describeRope(config, ropeTheta),
   };
+}
+
+/** Keys that a query sees at most, 0 for all: null is no window, an absent field the family's own. */
+export function windowOf(config: ModelConfig, absent: number): number {
+  if (!config.has("sliding_window")) return absent;
+  return config.value("sliding_window") === undefined ? 0 : config.count("sliding_window");
 }
 
 /** Rotary positions, and the context length that their scaling gives. */
 function describeRope(
   config: ModelConfig,
+  absentTheta: number,
 ): Pick<TransformerDescription, "ropeTheta" | "ropeScaling" | "contextLength"> {
   const trained = config.count("max_position_embeddings");
-  // transformers 5 keeps everything in rope_parameters, earlier versions theta at the top level.
-  const key = config.value("rope_parameters") === undefined ? "rope_scaling" : "rope_parameters";
-  const parameters = config.value(key) ?? {};
-  config.value("rope_scaling");
-  if (typeof parameters !== "object" || Array.isArray(parameters)) {
-    throw config.refuse(key, "it must be an object");
+  const theta = config.positive("rope_theta", absentTheta);
+  const read = (key: string, fields: Json) => {
+    const parameters = new RopeParameters(config, key, fields);
+    const ropeTheta = parameters.number("rope_theta") ?? theta;
+    const ropeScaling = parameters.scaling(trained);
+    parameters.finish();
+    return { ropeTheta, ...(ropeScaling && { ropeScaling }) };
+  };
+  // transformers 5 keeps everything in rope_parameters; earlier versions had rope_scaling, and theta at the top level.
+  const [rope = read("rope_scaling", {}), other] = ["rope_parameters", "rope_scaling"].flatMap((key) => {
+    const fields = config.value(key) ?? {};
+    if (typeof fields !== "object" || Array.isArray(fields)) throw config.refuse(key, "it must be an object");
+    return Object.keys(fields).length > 0 ? [read(key, fields as Json)] : [];
+  });
+  if (other && JSON.stringify(other) !== JSON.stringify(rope)) {
+    throw config.refuse("rope_scaling", "rope_parameters says something else; leave one of them out");
   }
-  const rope = new RopeParameters(config, key, parameters as Json);
-  const ropeTheta = rope.number("rope_theta") ?? config.positive("rope_theta", 10000);
-  config.value("rope_theta");
-  const ropeScaling = rope.scaling(trained);
-  rope.finish();
-  return { ropeTheta, ...(ropeScaling && { ropeScaling }), contextLength: contextOf(trained, ropeScaling) };
+  return { ...rope, contextLength: contextOf(trained, rope.ropeScaling) };
 }
 
 function contextOf(trained: number, scaling: RopeScaling | undefined): number {
@@ -212,13 +245,7 @@ class RopeParameters {
         this.number("original_max_position_embeddings");
         return { type, factor: needed("factor"), originalContext: trained };
       case "llama3":
-        return {
-          type,
-          factor: needed("factor"),
-          lowFrequencyFactor: needed("low_freq_factor"),
-          highFrequencyFactor: needed("high_freq_factor"),
-          originalContext: original(),
-        };
+        return this.#llama3(needed, original());
       case "yarn":
         return this.#yarn(original(), trained);
       default:
@@ -231,6 +258,15 @@ class RopeParameters {
       !this.#read.has(name) && this.#fields[name] !== null
     );
     if (unknown !== undefined) throw this.#refuse(unknown, "is not implemented");
+  }
+
+  #llama3(needed: (name: string) => number, originalContext: number): RopeScaling {
+    const factor = needed("factor");
+    const lowFrequencyFactor = needed("low_freq_factor"), highFrequencyFactor = needed("high_freq_factor");
+    if (highFrequencyFactor <= lowFrequencyFactor) {
+      throw this.#refuse("high_freq_factor", 'must be above its "low_freq_factor"');
+    }
+    return { type: "llama3", factor, lowFrequencyFactor, highFrequencyFactor, originalContext };
   }
 
   #yarn(originalContext: number, trained: number): RopeScaling {

@@ -1,11 +1,11 @@
 import type { ModelFamily } from "../../core/mod.ts";
-import { describeTransformer, ModelConfig } from "./config.ts";
+import { describeTransformer, ModelConfig, windowOf } from "./config.ts";
 
 /** Mistral: as Llama, with a sliding window over the keys in every layer, or none. */
 export const mistral: ModelFamily = {
   kind: "model",
   name: "mistral",
-  version: 1,
+  version: 2,
   description: "Mistral 7B",
   defaults: {},
   modelTypes: ["mistral"],
@@ -15,8 +15,8 @@ export const mistral: ModelFamily = {
   },
   describe(fields) {
     const config = new ModelConfig(fields);
-    const window = config.value("sliding_window") === undefined ? 0 : config.count("sliding_window");
-    const description = describeTransformer(config);
+    const window = windowOf(config, 4096);
+    const description = describeTransformer(config, { kvHeads: 8 });
     config.finish();
     return { ...description, ...(window > 0 && { windows: Array(description.layers).fill(window) }) };
   },

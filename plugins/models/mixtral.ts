@@ -1,11 +1,11 @@
 import type { ModelFamily } from "../../core/mod.ts";
-import { describeTransformer, ModelConfig } from "./config.ts";
+import { describeTransformer, ModelConfig, windowOf } from "./config.ts";
 
 /** Mixtral: as Mistral, with several feed-forward layers of which each token passes through a few. */
 export const mixtral: ModelFamily = {
   kind: "model",
   name: "mixtral",
-  version: 1,
+  version: 2,
   description: "Mixtral 8x22B",
   defaults: {},
   modelTypes: ["mixtral"],
@@ -18,8 +18,8 @@ export const mixtral: ModelFamily = {
     config.mustBe("router_jitter_noise", 0);
     const count = config.count("num_local_experts"), perToken = config.count("num_experts_per_tok");
     if (perToken > count) throw config.refuse("num_experts_per_tok", `there are ${count} experts`);
-    const window = config.value("sliding_window") === undefined ? 0 : config.count("sliding_window");
-    const description = describeTransformer(config);
+    const window = windowOf(config, 0);
+    const description = describeTransformer(config, { kvHeads: 8, normEpsilon: 1e-5, ropeTheta: 1e6 });
     config.finish();
     return {
       ...description,

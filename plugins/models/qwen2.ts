@@ -1,11 +1,11 @@
 import type { ModelFamily } from "../../core/mod.ts";
-import { describeTransformer, ModelConfig } from "./config.ts";
+import { describeTransformer, ModelConfig, windowOf } from "./config.ts";
 
 /** Qwen2 and Qwen2.5: as Llama, with biases on queries, keys and values, and perhaps a sliding window in some layers. */
 export const qwen2: ModelFamily = {
   kind: "model",
   name: "qwen2",
-  version: 1,
+  version: 2,
   description: "Qwen2 and Qwen2.5",
   defaults: {},
   modelTypes: ["qwen2"],
@@ -22,7 +22,7 @@ export const qwen2: ModelFamily = {
   },
   describe(fields) {
     const config = new ModelConfig(fields);
-    const description = describeTransformer(config);
+    const description = describeTransformer(config, { kvHeads: 32 });
     const windows = windowsOf(config, description.layers);
     config.finish();
     return { ...description, biases: ["q_proj", "k_proj", "v_proj"], ...(windows && { windows }) };
@@ -32,8 +32,8 @@ export const qwen2: ModelFamily = {
 /** The window of each layer: by `layer_types`, before transformers 5 by the number of layers that have none. */
 function windowsOf(config: ModelConfig, layers: number): number[] | undefined {
   const used = config.flag("use_sliding_window", false);
-  const window = config.value("sliding_window") === undefined ? 0 : config.count("sliding_window");
-  const whole = config.value("max_window_layers") ?? layers;
+  const window = windowOf(config, 4096);
+  const whole = config.value("max_window_layers") ?? 28;
   const types = config.value("layer_types");
   if (!Number.isInteger(whole) || (whole as number) < 0) {
     throw config.refuse("max_window_layers", "it must be a whole number from 0");
@@ -44,7 +44,12 @@ function windowsOf(config: ModelConfig, layers: number): number[] | undefined {
       `it must name full_attention or sliding_attention for each of ${layers} layers`,
     );
   }
-  if (!used || window === 0) return undefined;
+  if (!used || window === 0) {
+    if ((types as readonly string[] | undefined)?.includes("sliding_attention")) {
+      throw config.refuse("layer_types", "a layer slides, but use_sliding_window or sliding_window is off");
+    }
+    return undefined;
+  }
   return Array.from({ length: layers }, (_, layer) => {
     const slides = types
       ? (types as readonly string[])[layer] === "sliding_attention"

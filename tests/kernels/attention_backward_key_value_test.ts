@@ -12,23 +12,27 @@ const toleranceOf = (size = 2) => ({ absolute: Math.max(1e-5, 1e-6 * size), rela
 // Truncation and rounding of differences with a step of 1e-5 in f64.
 const DIFFERENCES = { absolute: 1e-8, relative: 1e-7 };
 
-Deno.test("the reference of attention_backward_key_value is the gradient of attention for k and v", () => {
-  const groups = [{ prefix: 3, branches: [2, 1] }];
-  const { input, keys, shape, width } = pack({
-    groups,
-    kvHeads: 2,
-    group: 2,
-    headDim: 4,
-    rowTile: 8,
-    why: "",
+for (const window of [undefined, 2]) {
+  const seen = window === undefined ? "" : ` where a row sees ${window} keys`;
+  Deno.test(`the reference of attention_backward_key_value is the gradient of attention for k and v${seen}`, () => {
+    const groups = [{ prefix: 3, branches: [2, 1] }];
+    const { input, keys, shape, width } = pack({
+      groups,
+      kvHeads: 2,
+      group: 2,
+      headDim: 4,
+      rowTile: 8,
+      window,
+      why: "",
+    });
+    const dy = noise(keys.length * width, 4);
+    const { dk, dv } = attentionBackward(input, dy, keys, shape);
+    const forK = centralDifferences((k) => inner(dy, attention({ ...input, k }, keys, shape).y), input.k);
+    const forV = centralDifferences((v) => inner(dy, attention({ ...input, v }, keys, shape).y), input.v);
+    assertClose(dk, forK, DIFFERENCES, [keys.length, width / 2]);
+    assertClose(dv, forV, DIFFERENCES, [keys.length, width / 2]);
   });
-  const dy = noise(keys.length * width, 4);
-  const { dk, dv } = attentionBackward(input, dy, keys, shape);
-  const forK = centralDifferences((k) => inner(dy, attention({ ...input, k }, keys, shape).y), input.k);
-  const forV = centralDifferences((v) => inner(dy, attention({ ...input, v }, keys, shape).y), input.v);
-  assertClose(dk, forK, DIFFERENCES, [keys.length, width / 2]);
-  assertClose(dv, forV, DIFFERENCES, [keys.length, width / 2]);
-});
+}
 
 for (const packedCase of PACKED_CASES) {
   const test = packedCase.wide ? wideGpuTest : gpuTest;

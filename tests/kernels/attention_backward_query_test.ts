@@ -12,20 +12,24 @@ const toleranceOf = (size = 2) => ({ absolute: Math.max(1e-5, 1e-6 * size), rela
 // Truncation and rounding of differences with a step of 1e-5 in f64.
 const DIFFERENCES = { absolute: 1e-8, relative: 1e-7 };
 
-Deno.test("the reference of attention_backward_query is the gradient of attention for q", () => {
-  const groups = [{ prefix: 3, branches: [2, 1] }];
-  const { input, keys, shape, width } = pack({
-    groups,
-    kvHeads: 2,
-    group: 2,
-    headDim: 4,
-    rowTile: 8,
-    why: "",
+for (const window of [undefined, 2]) {
+  const seen = window === undefined ? "" : ` where a row sees ${window} keys`;
+  Deno.test(`the reference of attention_backward_query is the gradient of attention for q${seen}`, () => {
+    const groups = [{ prefix: 3, branches: [2, 1] }];
+    const { input, keys, shape, width } = pack({
+      groups,
+      kvHeads: 2,
+      group: 2,
+      headDim: 4,
+      rowTile: 8,
+      window,
+      why: "",
+    });
+    const dy = noise(keys.length * width, 4);
+    const numeric = centralDifferences((q) => inner(dy, attention({ ...input, q }, keys, shape).y), input.q);
+    assertClose(attentionBackward(input, dy, keys, shape).dq, numeric, DIFFERENCES, [keys.length, width]);
   });
-  const dy = noise(keys.length * width, 4);
-  const numeric = centralDifferences((q) => inner(dy, attention({ ...input, q }, keys, shape).y), input.q);
-  assertClose(attentionBackward(input, dy, keys, shape).dq, numeric, DIFFERENCES, [keys.length, width]);
-});
+}
 
 for (const packedCase of PACKED_CASES) {
   const test = packedCase.wide ? wideGpuTest : gpuTest;

@@ -22,6 +22,11 @@ for (const value of [0, -1, 1.5, "3", true, NaN]) {
   });
 }
 
+Deno.test("ModelConfig.has() tells a field that is null from one that is absent", () => {
+  const config = new ModelConfig({ unset: null });
+  assertEquals([config.has("unset"), config.has("absent"), config.has("toString")], [true, false, false]);
+});
+
 Deno.test("ModelConfig.mustBe() takes the values that are implemented, or none", () => {
   const config = new ModelConfig({ act: "silu", other: "gelu" });
   config.mustBe("act", "silu");

@@ -66,6 +66,24 @@ testModelFamily(llama, {
     refusal({ sliding_window: 4096 }, '"sliding_window" is 4096'),
     refusal({ a_new_field: 1 }, '"a_new_field" is 1'),
     refusal({ rope_scaling: { rope_type: "llama3" } }, '"rope_scaling" is {"rope_type":"llama3"}'),
+    refusal(
+      { rope_scaling: { rope_type: "llama3", factor: 8, low_freq_factor: 4, high_freq_factor: 4 } },
+      '"rope_scaling" is {"rope_type":"llama3"',
+    ),
+    refusal(
+      {
+        rope_parameters: { rope_type: "linear", factor: 2, rope_theta: 10000 },
+        rope_scaling: { type: "linear", factor: 4 },
+      },
+      '"rope_scaling" is {"type":"linear","factor":4}',
+    ),
+    refusal(
+      {
+        rope_parameters: { rope_type: "linear", factor: 2, rope_theta: 5e5 },
+        rope_scaling: { type: "linear", factor: 2 },
+      },
+      '"rope_scaling" is {"type":"linear","factor":2}',
+    ),
     refusal({ attention_dropout: 0.1 }, '"attention_dropout" is 0.1'),
     refusal({ rope_parameters: { rope_type: "yarn", truncate: 1 } }, '"rope_parameters" is'),
     refusal({ num_hidden_layers: 0 }, '"num_hidden_layers" is 0'),
@@ -114,6 +132,19 @@ Deno.test("llama reads rope_theta where transformers 5 keeps it, before where tr
   const inside = { ...LLAMA_2, rope_parameters: { rope_type: "default", rope_theta: 500000 } };
   assertEquals(llama.describe(inside).ropeTheta, 500000);
   assertEquals(llama.describe({ ...LLAMA_2, rope_theta: 20000 }).ropeTheta, 20000);
+});
+
+Deno.test("llama reads a scaling that stands in both forms, if they say the same", () => {
+  const scaling = { rope_type: "linear", factor: 2 };
+  const { ropeTheta, ropeScaling } = llama.describe({
+    ...LLAMA_2,
+    rope_theta: 500000,
+    rope_scaling: { type: "linear", factor: 2 },
+    rope_parameters: { ...scaling, rope_theta: 500000 },
+  });
+  assertEquals([ropeTheta, ropeScaling], [500000, { type: "linear", factor: 2 }]);
+  const empty = llama.describe({ ...LLAMA_2, rope_scaling: scaling, rope_parameters: {} });
+  assertEquals(empty.ropeScaling, { type: "linear", factor: 2 });
 });
 
 Deno.test("llama's errors are about the data, and name the file", () => {

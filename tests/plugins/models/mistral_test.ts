@@ -61,6 +61,16 @@ Deno.test("mistral has no window where it is null, as in Mistral 7B Instruct v0.
   assertEquals([windows, ropeTheta], [undefined, 1e6]);
 });
 
+Deno.test("mistral takes for absent fields what transformers does: a window of 4096, and 8 key/value heads", () => {
+  const { sliding_window: _, num_key_value_heads: __, ...rest } = MISTRAL;
+  const { windows, kvHeads } = mistral.describe({ ...rest, num_attention_heads: 16 });
+  assertEquals([windows, kvHeads], [Array(32).fill(4096), 8]);
+});
+
+Deno.test("mistral has as many key/value heads as query heads where their number is null", () => {
+  assertEquals(mistral.describe({ ...MISTRAL, num_key_value_heads: null }).kvHeads, 32);
+});
+
 Deno.test("mistral's aliases are those of the research code", () => {
   assertEquals(mistral.aliases, {
     "mistral:7b": "hf:mistralai/Mistral-7B-v0.1",

@@ -64,6 +64,13 @@ testModelFamily(mixtral, {
   ],
 });
 
+Deno.test("mixtral takes for absent fields what transformers does, which is not what Llama takes", () => {
+  const { rms_norm_eps: _, rope_theta: __, num_key_value_heads: ___, sliding_window: ____, ...rest } =
+    MIXTRAL;
+  const { normEpsilon, ropeTheta, kvHeads, windows } = mixtral.describe(rest);
+  assertEquals([normEpsilon, ropeTheta, kvHeads, windows], [1e-5, 1e6, 8, undefined]);
+});
+
 Deno.test("mixtral reads a sliding window", () => {
   assertEquals(mixtral.describe({ ...MIXTRAL, sliding_window: 4096 }).windows, Array(56).fill(4096));
 });

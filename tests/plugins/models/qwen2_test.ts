@@ -1,5 +1,5 @@
-import { assertEquals, assertMatch } from "@std/assert";
-import { qwen2 } from "@credence/credence";
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { qwen2, UserError } from "@credence/credence";
 import { testModelFamily } from "@credence/credence/testing";
 
 /** Qwen2.5 0.5B's config.json, as it is on the Hub. */
@@ -58,6 +58,7 @@ testModelFamily(qwen2, {
     refusal({ layer_types: ["full_attention"] }, '"layer_types" is ["full_attention"]'),
     refusal({ layer_types: Array(24).fill("linear_attention") }, '"layer_types" is ["linear_attention"'),
     refusal({ use_sliding_window: 1 }, '"use_sliding_window" is 1'),
+    refusal({ layer_types: Array(24).fill("sliding_attention") }, '"layer_types" is ["sliding_attention"'),
   ],
 });
 
@@ -74,6 +75,24 @@ Deno.test("qwen2 has windows in the layers that layer_types names, as transforme
   const layer_types = ["sliding_attention", ...Array(23).fill("full_attention")];
   const { windows } = qwen2.describe({ ...QWEN, use_sliding_window: true, sliding_window: 64, layer_types });
   assertEquals(windows, [64, ...Array(23).fill(0)]);
+});
+
+Deno.test("qwen2 takes for absent fields what transformers does: a window of 4096 from layer 28 on", () => {
+  const { sliding_window: _, max_window_layers: __, ...rest } = QWEN;
+  const { windows } = qwen2.describe({ ...rest, num_hidden_layers: 30, use_sliding_window: true });
+  assertEquals(windows, [...Array(28).fill(0), 4096, 4096]);
+});
+
+Deno.test("qwen2 has 32 key/value heads where their number is absent, as in transformers", () => {
+  const { num_key_value_heads: _, ...rest } = QWEN;
+  assertEquals(qwen2.describe({ ...rest, num_attention_heads: 32, head_dim: 64 }).kvHeads, 32);
+  const error = assertThrows(() => qwen2.describe(rest), UserError);
+  assertEquals(error.what, "14 attention heads cannot share 32 key/value heads evenly");
+});
+
+Deno.test("qwen2 has no window where it is null, whatever use_sliding_window says", () => {
+  const off = { use_sliding_window: true, sliding_window: null, max_window_layers: 0 };
+  assertEquals(qwen2.describe({ ...QWEN, ...off }).windows, undefined);
 });
 
 Deno.test("qwen2's aliases are Qwen's models", () => {
