@@ -25,7 +25,7 @@ import { Llama } from "./llama.ts";
 import { logitsOf } from "./ops.ts";
 import { checkTargets } from "./lora_sites.ts";
 import { loadAdapter, saveAdapter } from "./peft.ts";
-import { openTokenizer } from "./tokenizer.ts";
+import { openTokenizer, tokenizerPath } from "./tokenizer.ts";
 import { LoraTrainer } from "./trainer.ts";
 import { allTensors, type LoadOptions, loadWeights } from "./weights.ts";
 
@@ -57,7 +57,7 @@ export interface OpenOptions extends LoadOptions {
 /**
  * Opens a Hugging Face checkpoint.
  *
- * @param folder with `config.json`, `tokenizer.json` and safetensors files
+ * @param folder with `config.json`, `tokenizer.json` or `tokenizer.model`, and safetensors files
  * @param families the model plugins; the one that knows the `model_type` describes the model
  * @example A frozen base in eight bits
  * ```ts no-eval
@@ -78,7 +78,7 @@ export async function openLanguageModel(
   if (tokenizer.vocabulary > description.vocabulary) {
     throw dataError(
       `The tokenizer has ${tokenizer.vocabulary} tokens, but the model ${description.vocabulary}`,
-      join(folder, "tokenizer.json"),
+      await tokenizerPath(folder),
       "use the tokenizer and the weights of the same model",
     );
   }
@@ -97,6 +97,8 @@ export async function modelFingerprint(folder: string): Promise<string> {
   }
   const files: string[] = [];
   for await (const { name } of Deno.readDir(folder)) if (name.endsWith(".safetensors")) files.push(name);
+  const tokenizer = basename(await tokenizerPath(folder));
+  if (tokenizer === "tokenizer.model") files.push(tokenizer);
   for (const name of files.sort()) {
     using file = await Deno.open(join(folder, name));
     const { size } = await file.stat();

@@ -49,19 +49,25 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
   };
 }
 
+/** Where a folder's tokenizer is, or should be: a `tokenizer.json` goes before a SentencePiece model. */
+export async function tokenizerPath(folder: string): Promise<string> {
+  const [path, modelPath] = ["tokenizer.json", "tokenizer.model"].map((name) => join(folder, name));
+  return !await exists(path) && await exists(modelPath) ? modelPath : path;
+}
+
 /** The `tokenizer.json` of a folder, or what its SentencePiece model stands for; and the file it is from. */
 async function readTokenizerFile(
   folder: string,
   config: Config,
 ): Promise<{ file: TokenizerFile; path: string }> {
-  const path = join(folder, "tokenizer.json"), modelPath = join(folder, "tokenizer.model");
-  if (await exists(path) || !await exists(modelPath)) {
+  const path = await tokenizerPath(folder);
+  if (path.endsWith(".json")) {
     const value = await readConfigFile(path);
     return { file: supportedTokenizer(value, tokensBeside(config), path), path };
   }
-  const value = tokenizerOfSentencePiece(await readBytes(modelPath), config, modelPath);
+  const value = tokenizerOfSentencePiece(await readBytes(path), config, path);
   const beside = tokensBeside(config, await readOptional(join(folder, "added_tokens.json")));
-  return { file: supportedTokenizer(value, beside, modelPath), path: modelPath };
+  return { file: supportedTokenizer(value, beside, path), path };
 }
 
 /** Added tokens that stand not in the tokenizer's file but beside it: `added_tokens_decoder`, `added_tokens.json`. */

@@ -64,13 +64,14 @@ export function supportedTokenizer(
 ): TokenizerFile {
   const model = checkModel(file.model, path);
   const added = checkAddedTokens(file.added_tokens ?? [], beside, model, path);
+  const tokens = tokensById(model, added, path);
   return {
     model,
     added_tokens: added,
-    tokens: tokensById(model, added, path),
+    tokens,
     normalizer: checked("normalizer", file.normalizer, NORMALIZERS, path),
     pre_tokenizer: preTokenizer(file.pre_tokenizer, model, path),
-    post_processor: checked("post_processor", file.post_processor, POST_PROCESSORS, path),
+    post_processor: postProcessor(file.post_processor, tokens, path),
     decoder: asComponent("decoder", file.decoder, path),
   };
 }
@@ -173,6 +174,23 @@ function checked(field: string, value: unknown, known: readonly string[], path: 
     parts.forEach((part) => checked(field, part, known, path));
   } else if (component && !known.includes(component.type)) {
     throw notImplemented(`${field}.type`, component.type, path);
+  }
+  return component;
+}
+
+/** What stands around a text; the library would put the unknown token where it does not know one. */
+function postProcessor(value: unknown, tokens: readonly string[], path: string): Component | null {
+  const component = checked("post_processor", value, POST_PROCESSORS, path);
+  const parts = (component?.processors ?? [component]) as readonly (Component | null)[];
+  for (const part of parts) {
+    if (part?.type !== "TemplateProcessing") continue;
+    if (!Array.isArray(part.single)) throw unsound("the post_processor is a template of nothing", path);
+    for (const piece of part.single) {
+      const token = piece?.SpecialToken;
+      if (token && !tokens.includes(token.id)) {
+        throw unsound(`it begins or ends texts with the unknown token ${JSON.stringify(token.id)}`, path);
+      }
+    }
   }
   return component;
 }

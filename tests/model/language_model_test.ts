@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { gunzipSync } from "node:zlib";
 import { UserError } from "../../core/errors.ts";
 import { answerTokens } from "../../core/query.ts";
 import { createRng } from "../../core/rng.ts";
@@ -69,6 +70,12 @@ async function withModelFolder(work: (folder: string) => Promise<void>): Promise
     await Deno.writeTextFile(`${folder}/tokenizer.json`, JSON.stringify(smallTokenizer()));
     await work(folder);
   });
+}
+
+/** A SentencePiece model of 2,400 pieces. */
+async function sentencePiece(): Promise<Uint8Array<ArrayBuffer>> {
+  const path = new URL("../golden/tokenizers/llama2/tokenizer.model.gz", import.meta.url);
+  return new Uint8Array(gunzipSync(await Deno.readFile(path)));
 }
 
 /** Runs with an open model, and closes it. */
@@ -296,6 +303,11 @@ gpuTest(
       (await openLanguageModel(gpu, folder, [llama])).close();
     });
     await assertRefused(gpu, withTokens(98), "has 98 tokens, but the model 97", "tokenizer.json");
+    const asModel = async (folder: string) => {
+      await Deno.remove(`${folder}/tokenizer.json`);
+      await Deno.writeFile(`${folder}/tokenizer.model`, await sentencePiece());
+    };
+    await assertRefused(gpu, asModel, "has 2400 tokens, but the model 97", "tokenizer.model");
   },
 );
 
@@ -357,5 +369,10 @@ Deno.test("modelFingerprint() changes with each file that changes what a model s
     const weights = await Deno.readFile(path);
     await changed(path, () => Deno.writeFile(path, weights.with(weights.length - 1, weights.at(-1)! ^ 1)));
     await changed("a second file", () => Deno.writeFile(`${folder}/more.safetensors`, weights));
+    await Deno.remove(`${folder}/tokenizer.json`);
+    for (const bytes of [[1], [2]]) {
+      const write = () => Deno.writeFile(`${folder}/tokenizer.model`, Uint8Array.from(bytes));
+      await changed("tokenizer.model", write);
+    }
   });
 });
