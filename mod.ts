@@ -97,7 +97,7 @@ export {
   renderReport,
   summarise,
 } from "./core/mod.ts";
-export type { PromptRun, ReportedRun, Summary } from "./core/mod.ts";
+export type { Answered, AnswerOptions, PromptRun, ReportedRun, Summary } from "./core/mod.ts";
 export {
   estimate,
   fitTemperature,

@@ -49,8 +49,8 @@ export interface GenerationOptions {
   readonly topP: number;
   /** Whole number from 0; matters only where the temperature is above 0. */
   readonly seed: number;
-  /** Told of each token as it is written, with the index of its prompt; what it throws ends all answers. */
-  readonly onToken?: (index: number, token: number) => void;
+  /** Told of each token of a prompt's continuation as it is written; where it gives false, that one ends there. */
+  onToken?(index: number, token: number): boolean;
 }
 
 /** What a model wrote after a prompt. */

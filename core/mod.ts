@@ -59,6 +59,7 @@ export type { Summary } from "./stages/evaluate.ts";
 export { renderReport } from "./stages/report.ts";
 export type { ReportedRun } from "./stages/report.ts";
 export { generateAnswers } from "./stages/generate.ts";
+export type { Answered, AnswerOptions } from "./stages/generate.ts";
 export { labelAnswers } from "./stages/label.ts";
 export { loadPrompts } from "./stages/prompts.ts";
 export type { PromptRun } from "./stages/prompts.ts";

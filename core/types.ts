@@ -98,6 +98,8 @@ export interface PromptStyle<O extends Options = Options> extends PluginBase<O> 
   render(question: Question, shots: readonly Question[], options: O): Prompt;
   /** The answer in what the model wrote. */
   cleanUp(output: string, options: O): string;
+  /** Whether nothing the model could still write would change the answer, so that it may stop. Never, if absent. */
+  isComplete?(output: string, options: O): boolean;
 }
 
 /** Decides whether an answer is right. */

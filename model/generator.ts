@@ -27,7 +27,8 @@ interface Row {
  * Continues prompts, up to `batchSize` at once.
  *
  * Each step takes all running rows forward by what they have pending: a prompt as a whole when a row enters, then one
- * token at a time. A row that writes a stop token, or as much as it may, leaves and is yielded.
+ * token at a time. A row that writes a stop token or as much as it may, or that `onToken` ends, leaves and is
+ * yielded.
  *
  * @throws {UserError} of kind `data` for a prompt that is empty, or too long for the answer to fit behind it
  */
@@ -81,12 +82,12 @@ export async function* generate(
         row.cached += row.pending.length;
         row.logprob += logprobs[number];
         const token = tokens[number];
-        const stopped = stops.has(token);
-        if (!stopped) {
+        let ends = stops.has(token);
+        if (!ends) {
           row.written.push(token);
-          options.onToken?.(row.index, token);
+          ends = options.onToken?.(row.index, token) === false || row.written.length >= maxNewTokens;
         }
-        if (stopped || row.written.length >= maxNewTokens) {
+        if (ends) {
           free.push(row.slot);
           yield { index: row.index, tokens: row.written, logprob: row.logprob };
         } else {

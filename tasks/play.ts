@@ -186,6 +186,7 @@ export class Player {
       // An answer in the prompt style is one line; what follows is the model asking itself more questions.
       const complete = !tokenizer.chat && /[^\s:][^\S\n]*\n/.test(text.trimStart());
       if (complete || stopped()) throw new Enough();
+      return true;
     };
     const options = { maxNewTokens, batchSize: 1, temperature: this.temperature, topP, seed, onToken };
     try {

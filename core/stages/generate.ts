@@ -4,8 +4,28 @@ import { promptText } from "../records.ts";
 import { encodeWithin } from "../query.ts";
 import type { GenerationOptions, LanguageModel, PromptStyle } from "../types.ts";
 
+/** How answers are written, and who watches. */
+export interface AnswerOptions extends Omit<GenerationOptions, "onToken"> {
+  /** Told of an answer as it grows: all of it so far, cleaned up, and only whole characters. */
+  onText?(index: number, answer: string): void;
+  /** When aborted, what is being written ends as it is. */
+  readonly signal?: AbortSignal;
+  /** What the model reads for a prompt: its text, if absent. */
+  encode?(prompt: Prompt, limit: number): readonly number[];
+}
+
+/** An answer, and what became of it. */
+export interface Answered {
+  /** Of its prompt. */
+  readonly index: number;
+  /** The prompt with the answer behind it. */
+  readonly answer: Generation;
+  /** Ids the model wrote, also those that the clean-up leaves out. */
+  readonly tokens: readonly number[];
+}
+
 /**
- * Has the model answer each prompt.
+ * Has the model answer each prompt. It stops writing where nothing that follows would count.
  *
  * @returns answers as they are finished, with the index of their prompt
  */
@@ -13,9 +33,9 @@ export async function* generateAnswers(
   model: LanguageModel,
   prompts: readonly Prompt[],
   style: PromptStyle,
-  options: GenerationOptions,
-): AsyncIterable<{ readonly index: number; readonly answer: Generation }> {
-  const { contextLength } = model, { maxNewTokens } = options;
+  { onText, signal, encode, ...options }: AnswerOptions,
+): AsyncIterable<Answered> {
+  const { contextLength, tokenizer } = model, { maxNewTokens } = options;
   const limit = contextLength - maxNewTokens;
   if (limit < 1) {
     throw new UserError({
@@ -26,10 +46,30 @@ export async function* generateAnswers(
     });
   }
   const sequences = prompts.map((prompt) =>
-    encodeWithin(model.tokenizer, promptText(prompt), limit, prompt.id)
+    encode?.(prompt, limit) ?? encodeWithin(tokenizer, promptText(prompt), limit, prompt.id)
   );
-  for await (const { index, tokens } of model.generate(sequences, options)) {
-    const output = style.cleanUp(model.tokenizer.decode(tokens), style.defaults);
-    yield { index, answer: { ...prompts[index], output } };
+  const written = new Map<number, number[]>();
+  const onToken = (index: number, token: number): boolean => {
+    const ids = written.get(index) ?? [];
+    written.set(index, ids);
+    ids.push(token);
+    const text = wholeCharacters(tokenizer.decode(ids));
+    onText?.(index, style.cleanUp(text, style.defaults));
+    return !signal?.aborted && !style.isComplete?.(text, style.defaults);
+  };
+  const watched = onText !== undefined || signal !== undefined || style.isComplete !== undefined;
+  for await (
+    const { index, tokens } of model.generate(sequences, watched ? { ...options, onToken } : options)
+  ) {
+    written.delete(index);
+    const output = style.cleanUp(tokenizer.decode(tokens), style.defaults);
+    yield { index, answer: { ...prompts[index], output }, tokens };
   }
+}
+
+/** A text without the character at its end that is not all there: what bytes are there of it read as U+FFFD. */
+function wholeCharacters(text: string): string {
+  let end = text.length;
+  while (text[end - 1] === "\uFFFD") end--;
+  return text.slice(0, end);
 }

@@ -101,6 +101,14 @@ export function testPromptStyle<O extends Options>(
     Deno.test(`${style.name}: the answer in ${JSON.stringify(written)} is ${JSON.stringify(answer)}`, () => {
       assertEquals(style.cleanUp(written, style.defaults), answer);
     });
+    if (!style.isComplete) continue;
+    Deno.test(`${style.name}: what it takes for complete in ${JSON.stringify(written)} is the answer`, () => {
+      for (let end = 0; end < written.length; end++) {
+        const part = written.slice(0, end);
+        if (!style.isComplete!(part, style.defaults)) continue;
+        assertEquals(style.cleanUp(part, style.defaults), answer, `after ${JSON.stringify(part)}`);
+      }
+    });
   }
 }
 

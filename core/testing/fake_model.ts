@@ -49,10 +49,12 @@ export class FakeModel implements LanguageModel {
     options: GenerationOptions,
   ): AsyncIterable<Continuation> {
     for (const [index, prompt] of prompts.entries()) {
-      const tokens = this.tokenizer.encode(this.#answer(this.tokenizer.decode(prompt))).slice(
-        0,
-        options.maxNewTokens,
-      );
+      const answer = this.tokenizer.encode(this.#answer(this.tokenizer.decode(prompt)));
+      const tokens: number[] = [];
+      for (const token of answer.slice(0, options.maxNewTokens)) {
+        tokens.push(token);
+        if (options.onToken?.(index, token) === false) break;
+      }
       yield await Promise.resolve({ index, tokens, logprob: 0 });
     }
   }

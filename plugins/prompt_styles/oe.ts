@@ -13,7 +13,13 @@ export const oe: PromptStyle = {
       suffix: "",
       target: answerText(asked),
     })),
-  // The seed's clean-up: the first line that says something; and no blanks around it.
-  cleanUp: (output) =>
-    output.replaceAll("\n\n", "\n").replaceAll(":\n", ":").replace(/^\n+|\n+$/g, "").split("\n")[0].trim(),
+  cleanUp: firstLine,
+  // Were the line still open, a letter more would be part of the answer.
+  isComplete: (output) => firstLine(`${output}x`) === firstLine(output),
 };
+
+/** The seed's clean-up: the first line that says something; and no blanks around it. */
+function firstLine(output: string): string {
+  return output.replaceAll("\n\n", "\n").replaceAll(":\n", ":").replace(/^\n+|\n+$/g, "").split("\n")[0]
+    .trim();
+}

@@ -230,6 +230,13 @@ Deno.test("testPromptStyle() catches a clean-up that leaves blanks", async () =>
   ]);
 });
 
+Deno.test("testPromptStyle() catches a style that takes half an answer for all of it", async () => {
+  assertEquals(await ofStyle({ ...plain, isComplete: (output) => output.length > 1 }), []);
+  assertEquals(await ofStyle({ ...plain, isComplete: () => true }), [
+    'acme/sample: what it takes for complete in " x\\n" is the answer',
+  ]);
+});
+
 // Datasets.
 
 const ofRows = (rows: () => readonly Question[], more: Partial<Dataset> = {}) => {

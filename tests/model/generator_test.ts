@@ -143,6 +143,21 @@ gpuTest("generate() writes maxNewTokens tokens where nothing stops it, also if t
   });
 });
 
+gpuTest(
+  "generate() tells of each token as it is written, and ends the one it is told to, without touching others",
+  async (gpu) => {
+    const { greedy } = await readGolden("mha-f32");
+    await withGolden(gpu, "mha-f32", async (model) => {
+      const told: number[][] = greedy.map(() => []);
+      const onToken = (index: number, token: number) => told[index].push(token) < 5 || index !== 1;
+      const answers = await run(model, greedy.map(({ prompt }) => prompt), { ...GREEDY, onToken });
+      const expected = greedy.map(({ continuation }, index) => continuation.slice(0, index === 1 ? 5 : 32));
+      assertEquals(answers.map(({ tokens }) => tokens), expected);
+      assertEquals(told, expected);
+    });
+  },
+);
+
 gpuTest("generate() goes on past the positions whose angles were there at first", async (gpu) => {
   await withGolden(gpu, "gqa2-bf16", async (recorded) => {
     const model = new Llama(gpu, { ...recorded.description, contextLength: 1024 }, recorded.weights);
@@ -267,12 +282,13 @@ gpuTest(
     await withGolden(gpu, name, async (model) => {
       const prompts = [prompt(5, 1), prompt(9, 2)];
       const heard: number[][] = [[], []];
-      const onToken = (index: number, token: number) => void heard[index].push(token);
+      const onToken = (index: number, token: number) => heard[index].push(token) > 0;
       const whole = await run(model, prompts, { ...GREEDY, maxNewTokens: 6, onToken });
       assertEquals(heard, whole.map(({ tokens }) => [...tokens]));
       let count = 0;
       const stop = () => {
         if (++count === 3) throw new Error("enough");
+        return true;
       };
       await assertRejects(
         () => run(model, prompts.slice(0, 1), { ...GREEDY, onToken: stop }),

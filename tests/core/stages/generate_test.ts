@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { UserError } from "../../../core/errors.ts";
 import type { Prompt } from "../../../core/records.ts";
-import { generateAnswers } from "../../../core/stages/generate.ts";
+import { type AnswerOptions, generateAnswers } from "../../../core/stages/generate.ts";
 import { FakeModel, type FakeModelOptions } from "../../../core/testing/fake_model.ts";
 import type { Continuation, GenerationOptions, PromptStyle } from "../../../core/types.ts";
 import { all } from "../../plugins/_folders.ts";
@@ -42,9 +42,76 @@ const generate = (
 Deno.test("generateAnswers() gives each prompt the answer in what the model wrote", async () => {
   const answer = (text: string) => text.includes("What is a?") ? " Apples, I think." : " Bread.";
   assertEquals(await generate([prompt("a"), prompt("b")], { answer }), [
-    { index: 0, answer: { ...prompt("a"), output: "Apples," } },
-    { index: 1, answer: { ...prompt("b"), output: "Bread." } },
+    { index: 0, answer: { ...prompt("a"), output: "Apples," }, tokens: [6, 7, 8] },
+    { index: 1, answer: { ...prompt("b"), output: "Bread." }, tokens: [9] },
   ]);
+});
+
+/** A tokenizer of bytes, and a model that writes a text with it. */
+function bytewise(text: string): FakeModel {
+  const model = new FakeModel({ answer: () => text, contextLength: 2 ** 20 });
+  const tokenizer = {
+    ...model.tokenizer,
+    encode: (text: string) => [...new TextEncoder().encode(text)],
+    decode: (ids: readonly number[]) => new TextDecoder().decode(Uint8Array.from(ids)),
+  };
+  return Object.assign(model, { tokenizer });
+}
+
+/** What a reader sees of an answer, as it grows. */
+async function growth(text: string, change: Partial<AnswerOptions & PromptStyle> = {}) {
+  const seen: string[] = [];
+  const onText = (_: number, answer: string) => {
+    if (answer !== seen.at(-1)) seen.push(answer);
+  };
+  const options = { ...OPTIONS, maxNewTokens: 100, onText, ...change };
+  const [{ answer, tokens }] = await all(
+    generateAnswers(bytewise(text), [prompt("a")], { ...style, cleanUp: (text) => text, ...change }, options),
+  );
+  return { seen, output: answer.output, tokens: tokens.length };
+}
+
+Deno.test("generateAnswers() shows an answer as it grows, never the half of a character", async () => {
+  assertEquals((await growth("aß😀é")).seen, ["a", "aß", "aß😀", "aß😀é"]);
+});
+
+Deno.test("generateAnswers() keeps a character that the model really left in half", async () => {
+  const { seen, output } = await growth("a\uFFFDb\uFFFD");
+  assertEquals({ seen, output }, { seen: ["a", "a\uFFFDb"], output: "a\uFFFDb\uFFFD" });
+});
+
+Deno.test("generateAnswers() shows an answer cleaned up, as it will be given", async () => {
+  assertEquals((await growth(" an apple", { cleanUp: style.cleanUp })).seen, ["", "a", "an"]);
+});
+
+Deno.test("generateAnswers() stops where the style says that the answer is complete, and gives the same one", async () => {
+  const firstLine: Partial<PromptStyle> = { cleanUp: (output) => output.split("\n")[0] };
+  const whole = await growth("one\ntwo\nthree", firstLine);
+  const stopped = await growth("one\ntwo\nthree", {
+    ...firstLine,
+    isComplete: (text) => text.includes("\n"),
+  });
+  assertEquals([whole.output, whole.tokens], ["one", 13]);
+  assertEquals([stopped.output, stopped.tokens], ["one", 4]);
+});
+
+Deno.test("generateAnswers() ends an answer as it is when it is told to", async () => {
+  const stop = new AbortController();
+  const onText = (_: number, answer: string) => {
+    if (answer === "abc") stop.abort();
+  };
+  const { output, tokens } = await growth("abcdef", { onText, signal: stop.signal });
+  assertEquals([output, tokens], ["abc", 3]);
+});
+
+Deno.test("generateAnswers() has the model read what stands for a prompt, if that is not its text", async () => {
+  const answer = (text: string) => `echo:${text}`;
+  const model = new FakeModel({ answer });
+  const encode = ({ id }: Prompt, limit: number) => model.tokenizer.encode(`${id}/${limit}`);
+  const [{ answer: { output } }] = await all(
+    generateAnswers(model, [prompt("a")], style, { ...OPTIONS, encode }),
+  );
+  assertEquals(output, "echo:a/4092");
 });
 
 Deno.test("generateAnswers() has the model continue the prompt's text, without its target", async () => {

@@ -57,7 +57,15 @@ testPromptStyle(oe, {
     ["Answer:\nRome", "Answer:Rome"],
     ["", ""],
     ["\n", ""],
+    ["\n\n\nRome\n\nParis\n", "Rome"],
+    ["It is:\n\nRome\nParis", "It is:Rome"],
   ],
+});
+
+Deno.test("oe takes an answer for complete as soon as its line has ended", () => {
+  const complete = (output: string) => oe.isComplete!(output, {});
+  assertEquals(["", "\n", "Rome", "\nRome", "It is:\n"].filter(complete), []);
+  assertEquals(["Rome\n", "\nRome \n", "It is:\nRome\n", " \n"].filter((text) => !complete(text)), []);
 });
 
 Deno.test("oe ends the prompt without a blank, so that the answer's token begins with one", () => {
