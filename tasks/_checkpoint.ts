@@ -5,8 +5,8 @@ import { dataError, exists, hashFile } from "../core/mod.ts";
 /** Written beside an adapter after it was trained, and recorded by itself. */
 const TEMPERATURE_FILE = "temperature_model.safetensors";
 
-/** Hash of all files of a checkpoint, whichever its method wrote; without its temperature. */
-export async function checkpointFingerprint(folder: string): Promise<string> {
+/** Names of a checkpoint's files. @throws {UserError} of kind `data` for a folder that is none, but holds some */
+export async function checkpointFiles(folder: string): Promise<readonly string[]> {
   if (!await exists(folder)) {
     throw dataError(
       `There is no checkpoint ${folder}`,
@@ -19,13 +19,19 @@ export async function checkpointFingerprint(folder: string): Promise<string> {
     const step = /^checkpoint-(\d+)$/.exec(name)?.[1];
     if (step !== undefined) steps.push(Number(step));
     // A checkpoint of the Hub holds links to its files.
-    if (!isDirectory && name !== TEMPERATURE_FILE) files.push(name);
+    if (!isDirectory) files.push(name);
   }
   if (steps.length > 0) {
     const fix = `name one of them, as in ${join(folder, `checkpoint-${Math.max(...steps)}`)}`;
     throw dataError(`${folder} is the folder of a run, which holds checkpoints`, folder, fix);
   }
+  return files.sort();
+}
+
+/** Hash of all files of a checkpoint, whichever its method wrote; without its temperature. */
+export async function checkpointFingerprint(folder: string): Promise<string> {
+  const files = (await checkpointFiles(folder)).filter((name) => name !== TEMPERATURE_FILE);
   const hash = createHash("sha256");
-  for (const name of files.sort()) hash.update(`${name}\0${await hashFile(join(folder, name))}\0`);
+  for (const name of files) hash.update(`${name}\0${await hashFile(join(folder, name))}\0`);
   return hash.digest("hex");
 }

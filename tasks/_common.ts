@@ -112,6 +112,19 @@ export function checkTrainable({ name, dataset }: ChosenDataset): void {
   });
 }
 
+/** Refuses a `--scale-temp` that names no temperature, or one where there is no adapter that could have one. */
+export function checkScale(scale: string | undefined, adapter: boolean): void {
+  if (scale === undefined || scale === "query" && adapter) return;
+  throw new UserError({
+    kind: "usage",
+    what: scale === "query"
+      ? "There is no adapter whose temperature could be used"
+      : `Unknown temperature "${scale}"`,
+    where: "--scale-temp",
+    fix: scale === "query" ? "give --query-peft-dir as well" : suggestion(scale, ["query"]),
+  });
+}
+
 /** The prompt style by name. */
 export function chooseStyle(session: Session, name: string): PromptStyle {
   return session.registry.get("prompt-style", name).plugin;

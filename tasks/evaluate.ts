@@ -27,6 +27,7 @@ import { collect } from "./_collect.ts";
 import {
   aboutRun,
   announceSkip,
+  checkScale,
   chooseDatasets,
   chooseDtype,
   chooseSplits,
@@ -225,16 +226,7 @@ function checkMode(
   const usage = (what: string, where: string, fix: string) =>
     new UserError({ kind: "usage", what, where, fix });
   if (mode !== "query") throw usage(`Unknown mode "${mode}"`, "--mode", suggestion(mode, ["query"]));
-  if (scale !== undefined && scale !== "query") {
-    throw usage(`Unknown temperature "${scale}"`, "--scale-temp", suggestion(scale, ["query"]));
-  }
-  if (scale !== undefined && checkpoint === undefined) {
-    throw usage(
-      "There is no adapter whose temperature could be used",
-      "--scale-temp",
-      "give --query-peft-dir as well",
-    );
-  }
+  checkScale(scale, checkpoint !== undefined);
 }
 
 function chooseMetrics(session: Session, names: readonly string[]): readonly Metric[] {

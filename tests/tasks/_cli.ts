@@ -28,23 +28,31 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Starts the program of a task, as in `generate outputs` or `calibration-tune`. */
+/** The command line of a task, as in `generate outputs` or `calibration-tune`, and how it is run. */
+export function command(task: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  const [name, ...stage] = task.split(" ");
+  const file = join("tasks", `${name.replaceAll("-", "_")}.ts`);
+  return {
+    program: Deno.execPath(),
+    args: ["run", "--quiet", "--no-prompt", "--config", CONFIG, "-A", file, ...stage, ...args],
+    options: {
+      cwd: ROOT,
+      env: { NO_COLOR: "1", XDG_RUNTIME_DIR: "/tmp", DENO_WEBGPU_BACKEND: "vulkan", ...env },
+      stdout: "piped",
+      stderr: "piped",
+    },
+  } as const;
+}
+
+/** Starts the program of a task. */
 export function start(
   task: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
   stdin: "null" | "piped" = "null",
 ): Deno.ChildProcess {
-  const [name, ...stage] = task.split(" ");
-  const file = join("tasks", `${name.replaceAll("-", "_")}.ts`);
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-prompt", "--config", CONFIG, "-A", file, ...stage, ...args],
-    cwd: ROOT,
-    env: { NO_COLOR: "1", XDG_RUNTIME_DIR: "/tmp", DENO_WEBGPU_BACKEND: "vulkan", ...env },
-    stdin,
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
+  const { program, args: own, options } = command(task, args, env);
+  return new Deno.Command(program, { ...options, args: [...own], stdin }).spawn();
 }
 
 /** Waits for the end of a program. */

@@ -13,6 +13,8 @@ const COMMANDS = [
   "generate labels",
   "calibration-tune",
   "evaluate",
+  "play",
+  "publish",
   "report",
   "demo",
   "setup",
