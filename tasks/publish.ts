@@ -3,85 +3,128 @@ import { basename, dirname, join, resolve } from "node:path";
 import {
   dataError,
   exists,
-  hashFile,
+  isHubName,
   type Json,
   parseHubName,
   readJson,
   uploadFiles,
   UserError,
   writeFileAtomic,
+  writeJsonAtomic,
 } from "../core/mod.ts";
 import { loadTemperature } from "../model/temperature_file.ts";
+import {
+  type AdapterEvaluation,
+  evaluationsOf,
+  trainedCheckpoint,
+  type Training,
+  trainingOf,
+  withoutPaths,
+} from "./_adapter_run.ts";
 import { checkpointFingerprint } from "./_checkpoint.ts";
 import { defineFlags, parseFlags, type Values } from "./_flags.ts";
 import { note, print } from "./_io.ts";
-import { type CardEvaluation, type CardFacts, modelCard } from "./_model_card.ts";
+import { type CardFacts, modelCard } from "./_model_card.ts";
 import type { Session } from "./_session.ts";
 import { runTask, type Task } from "./_task.ts";
 
 /** Flags of `publish`. */
 export const PUBLISH_FLAGS = defineFlags({
-  "query-peft-dir": { type: "string", help: "checkpoint to publish", required: true },
+  "run": { type: "string", help: "log-dir of the training: its last checkpoint, with its evaluations" },
+  "query-peft-dir": { type: "string", help: "checkpoint to publish (that of --run)" },
   "repo": { type: "string", help: "owner/name on the Hub", required: true },
-  "evaluation": { type: "string", help: "log-dir of an evaluation of it; repeatable", repeatable: true },
+  "evaluation": { type: "string", help: "log-dir of another evaluation of it; repeatable", repeatable: true },
   "license": { type: "string", help: "licence of the adapter, as the Hub names it" },
-  "public": { type: "boolean", help: "a new repository is open to all (private)" },
+  "public": { type: "boolean", help: "for all to see (private)" },
   "dry-run": { type: "boolean", help: "write the folder, and upload nothing" },
-  "out": { type: "string", help: "folder to write (<checkpoint>/../publish)" },
+  "out": { type: "string", help: "folder to write (<log-dir>/publish)" },
+  "plugin": { type: "string", help: "module to load first; repeatable", repeatable: true },
 });
 
-const ADAPTER_FILES = ["adapter_model.safetensors", "temperature_model.safetensors"];
+const ADAPTER = "adapter_model.safetensors", TEMPERATURE = "temperature_model.safetensors";
 
-type Stage = {
-  readonly inputs: Readonly<Record<string, Json>>;
-  readonly outputs: Readonly<Record<string, string>>;
-};
+/** What the task made. */
+export interface PublishResult {
+  readonly folder: string;
+  readonly files: readonly string[];
+  /** Where it is now; absent for a dry run. */
+  readonly url?: string;
+}
 
-async function publish(session: Session, flags: Values<typeof PUBLISH_FLAGS>): Promise<Json> {
-  const { "query-peft-dir": checkpoint, repo, license: licence } = flags;
-  parseHubName(`hf:${repo}`);
-  if (!repo.includes("/")) {
-    throw new UserError({
-      kind: "usage",
-      what: `"${repo}" has no owner`,
-      where: "--repo",
-      fix: "write owner/name",
-    });
-  }
+/** Writes what is published and, unless that is all that is wanted, uploads it. */
+export async function publish(
+  session: Session,
+  flags: Values<typeof PUBLISH_FLAGS>,
+): Promise<PublishResult> {
+  const { repo, license: licence } = flags;
+  checkNames(repo, licence);
+  const { checkpoint, logDir } = await source(flags);
   const fingerprint = await checkpointFingerprint(checkpoint);
-  const config = await readJson(join(checkpoint, "adapter_config.json")) as Record<string, Json>;
-  const training = await trainingOf(checkpoint);
-  const base = baseOf(session, training, config);
-  const evaluations: CardEvaluation[] = [];
-  for (const folder of flags.evaluation) evaluations.push(...await evaluationsOf(folder, fingerprint));
-  const temperature = await exists(join(checkpoint, "temperature_model.safetensors"))
+  const config = await readJson(join(checkpoint, "adapter_config.json")) as Readonly<Record<string, Json>>;
+  const isRun = await exists(join(logDir, "run.json"));
+  const training = isRun ? await trainingOf(logDir, checkpoint) : undefined;
+  const temperature = await exists(join(checkpoint, TEMPERATURE))
     ? await loadTemperature(checkpoint)
     : undefined;
   const facts: CardFacts = {
-    title: repo,
-    ...base,
+    repo,
+    ...await baseOf(session, training, config),
     ...(licence !== undefined && { licence }),
-    ...training?.words,
+    ...(training && { training }),
     ...(temperature !== undefined && { temperature }),
-    evaluations,
+    evaluations: await evaluations(flags.evaluation, fingerprint, isRun ? logDir : undefined),
   };
-  const folder = flags.out ?? join(dirname(resolve(checkpoint)), "publish");
-  const files = await write(folder, checkpoint, config, base.baseModel ?? base.baseName, facts);
-  note(`Wrote ${files.join(", ")} to ${folder}`);
-  if (flags["dry-run"]) {
-    print(folder);
-    return { folder, files };
+  if (facts.evaluations.length === 0) {
+    note("There is no evaluation of this adapter, and its page says so: see deno task evaluate.");
   }
+  const folder = flags.out ?? join(logDir, "publish");
+  const files = await write(folder, checkpoint, config, facts);
+  note(`Wrote ${files.join(", ")} to ${folder}`);
+  if (flags["dry-run"]) return { folder, files };
   const contents: Record<string, Uint8Array<ArrayBuffer>> = {};
   for (const name of files) contents[name] = await Deno.readFile(join(folder, name));
-  const url = await uploadFiles({
-    repo,
-    private: !flags.public,
-    files: contents,
-    title: `Adapter of ${basename(checkpoint)}`,
-  });
-  print(url);
-  return { folder, files, url };
+  const bytes = Object.values(contents).reduce((sum, { length }) => sum + length, 0);
+  note(`Uploading ${files.length} files, ${(bytes / 1e6).toFixed(1)} MB, to ${repo} …`);
+  const title = `Adapter of ${basename(checkpoint)}`;
+  return { folder, files, url: await uploadFiles({ repo, private: !flags.public, files: contents, title }) };
+}
+
+/** The checkpoint to publish, and the run it belongs to. */
+async function source(
+  { run, "query-peft-dir": checkpoint }: Values<typeof PUBLISH_FLAGS>,
+): Promise<{ readonly checkpoint: string; readonly logDir: string }> {
+  if (run === undefined && checkpoint === undefined) {
+    throw usage("There is nothing to publish", "deno task publish", "give --run=<log-dir>");
+  }
+  if (checkpoint === undefined) return { checkpoint: await trainedCheckpoint(run!), logDir: run! };
+  if (isHubName(checkpoint)) {
+    const fix = "name a folder; what is on the Hub is published already";
+    throw usage(`"${checkpoint}" is on the Hub`, "--query-peft-dir", fix);
+  }
+  return { checkpoint, logDir: run ?? dirname(resolve(checkpoint)) };
+}
+
+/** Those in the adapter's own run, and those in the runs that are named, which have to hold one. */
+async function evaluations(
+  named: readonly string[],
+  fingerprint: string,
+  logDir: string | undefined,
+): Promise<AdapterEvaluation[]> {
+  const found = logDir === undefined ? [] : await evaluationsOf(logDir, fingerprint, logDir);
+  for (const folder of named) {
+    const more = await evaluationsOf(folder, fingerprint, logDir);
+    if (more.length === 0) {
+      const fix = "evaluate this checkpoint, and give the --log-dir of that";
+      throw dataError("There is no evaluation of this adapter", join(folder, "run.json"), fix);
+    }
+    const isNew = (one: AdapterEvaluation) => !found.some((other) => sameJson(one, other));
+    found.push(...more.filter(isNew));
+  }
+  return found;
+}
+
+function sameJson(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 /** Writes what is published; gives the names of the files. */
@@ -89,105 +132,77 @@ async function write(
   folder: string,
   checkpoint: string,
   config: Readonly<Record<string, Json>>,
-  base: string | undefined,
   facts: CardFacts,
 ): Promise<string[]> {
+  const { baseModel, baseName, baseCommit, temperature } = facts;
   await writeFileAtomic(join(folder, "README.md"), modelCard(facts));
-  const own = { ...config, base_model_name_or_path: base ?? null };
-  await writeFileAtomic(join(folder, "adapter_config.json"), JSON.stringify(own, null, 2) + "\n");
-  const files = ["README.md", "adapter_config.json"];
-  for (const name of ADAPTER_FILES) {
-    const from = join(checkpoint, name);
-    if (name.startsWith("temperature") && !await exists(from)) continue;
-    await writeFileAtomic(join(folder, name), await Deno.readFile(from));
-    files.push(name);
+  await writeJsonAtomic(join(folder, "adapter_config.json"), {
+    ...withoutPaths(config),
+    base_model_name_or_path: baseModel ?? baseName ?? null,
+    ...(baseCommit !== undefined && { revision: baseCommit }),
+  });
+  await writeFileAtomic(join(folder, ADAPTER), await readBytes(join(checkpoint, ADAPTER)));
+  const files = ["README.md", "adapter_config.json", ADAPTER];
+  if (temperature !== undefined) {
+    await writeFileAtomic(join(folder, TEMPERATURE), await readBytes(join(checkpoint, TEMPERATURE)));
+    files.push(TEMPERATURE);
   }
   if (facts.evaluations.length > 0) {
-    await writeFileAtomic(join(folder, "metrics.json"), JSON.stringify(facts.evaluations, null, 2) + "\n");
+    await writeJsonAtomic(join(folder, "metrics.json"), facts.evaluations);
     files.push("metrics.json");
   }
   return files;
 }
 
-/** What the run of a checkpoint says about its training, if the checkpoint is the one it wrote. */
-async function trainingOf(
-  checkpoint: string,
-): Promise<{ readonly model: Json; readonly words: Pick<CardFacts, "data" | "training"> } | undefined> {
-  const path = join(dirname(resolve(checkpoint)), "run.json");
-  if (!await exists(path)) return undefined;
-  const { stages } = await readJson(path) as { stages?: Record<string, Stage> };
-  const train = stages?.train;
-  const name = `${basename(resolve(checkpoint))}/adapter_model.safetensors`;
-  if (train?.outputs?.[name] !== await hashFile(join(checkpoint, "adapter_model.safetensors"))) {
-    return undefined;
-  }
-  const { method, options, batchSize, maxSteps, seed, model, dataset } = train.inputs as Record<
-    string,
-    Record<string, Json>
-  >;
-  const asked = stages?.["outputs/train"]?.inputs.dataset as Record<string, Json> | undefined;
-  return {
-    model,
-    words: {
-      data: `${datasetText(asked ?? dataset)}, answered by the model and labelled right or wrong` +
-        `${labelerText(stages?.["labels/train"])}.`,
-      training: { method: method.name, ...options, batchSize, maxSteps, seed },
-    },
-  };
-}
-
-/** A dataset's name; a folder on this machine is nobody else's business. */
-function datasetText({ name, argument }: Readonly<Record<string, Json>>): string {
-  return name === "offline" || !argument ? `Dataset \`${name}\`` : `Dataset \`${name}:${argument}\``;
-}
-
-function labelerText(stage: Stage | undefined): string {
-  const labeler = stage?.inputs.labeler as Record<string, Json> | undefined;
-  return labeler ? ` by \`${labeler.name}\`` : "";
+async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  if (await exists(path)) return await Deno.readFile(path);
+  throw dataError(
+    `There is no ${basename(path)}`,
+    path,
+    "give a checkpoint with an adapter in PEFT's format",
+  );
 }
 
 /** The model that an adapter is for: by its name on the Hub if it has one, never by a path. */
-function baseOf(
+async function baseOf(
   session: Session,
-  training: { readonly model: Json } | undefined,
+  training: Training | undefined,
   config: Readonly<Record<string, Json>>,
-): Pick<CardFacts, "baseModel" | "baseCommit" | "baseName"> {
-  const model = training?.model as Record<string, Json> | undefined;
-  const name = String(model?.name ?? config.base_model_name_or_path ?? "");
-  const hub = session.hubName(name);
+): Promise<Pick<CardFacts, "baseModel" | "baseCommit" | "baseName">> {
+  const name = String(training?.model.name ?? config.base_model_name_or_path ?? "");
+  if (name === "") return {};
+  const commit = training?.model.commit;
+  const hub = session.hubName(name) ?? await bareHubName(name);
   if (hub !== undefined) {
-    return { baseModel: hub, ...(model?.commit !== undefined && { baseCommit: String(model.commit) }) };
+    return { baseModel: hub, ...(commit !== undefined && { baseCommit: String(commit) }) };
   }
-  return name === "" ? {} : { baseName: basename(name) };
+  return { baseName: basename(name) };
 }
 
-/** The evaluations of an adapter in a run. @throws {UserError} of kind `data` if there is none */
-async function evaluationsOf(folder: string, fingerprint: string): Promise<CardEvaluation[]> {
-  const { stages } = await readJson(join(folder, "run.json")) as { stages?: Record<string, Stage> };
-  const found: CardEvaluation[] = [];
-  let others = 0;
-  for (const [name, { inputs, outputs }] of Object.entries(stages ?? {})) {
-    if (!name.startsWith("metrics/")) continue;
-    if (inputs.adapter !== fingerprint) {
-      others++;
-      continue;
-    }
-    const file = Object.keys(outputs).find((path) => path.endsWith("metrics.json"))!;
-    const { dataset, split, n, undecided, metrics } = await readJson(join(folder, file)) as CardEvaluation;
-    found.push({
-      dataset: dataset.startsWith("offline:") ? "offline" : dataset,
-      split,
-      n,
-      undecided,
-      metrics,
-    });
+/** A repository as PEFT names it, without `hf:`; a folder of that name goes first, as it does there. */
+async function bareHubName(name: string): Promise<string | undefined> {
+  if (!/^[^/\\]+\/[^/\\]+$/.test(name) || await exists(name)) return undefined;
+  try {
+    return parseHubName(`hf:${name}`).repo;
+  } catch {
+    return undefined;
   }
-  if (found.length > 0) return found;
-  throw dataError(
-    others > 0 ? "The evaluation is of another adapter" : "There is no evaluation",
-    join(folder, "run.json"),
-    "evaluate this checkpoint, and give the --log-dir of that",
-  );
+}
+
+function checkNames(repo: string, licence: string | undefined): void {
+  const { repo: read } = parseHubName(`hf:${repo}`);
+  if (read !== repo || !repo.includes("/")) {
+    throw usage(`"${repo}" is not an owner and a name`, "--repo", "write owner/name");
+  }
+  if (licence !== undefined && !/^[a-z0-9][a-z0-9.-]*$/.test(licence)) {
+    const fix =
+      "use an identifier of https://huggingface.co/docs/hub/repositories-licenses, as in apache-2.0";
+    throw usage(`"${licence}" is not the name of a licence`, "--license", fix);
+  }
+}
+
+function usage(what: string, where: string, fix: string): UserError {
+  return new UserError({ kind: "usage", what, where, fix });
 }
 
 const task: Task = {
@@ -195,11 +210,15 @@ const task: Task = {
   summary:
     "Put an adapter on the Hugging Face Hub, with a page that says what it is and how well it does. Private unless " +
     "--public is given.",
-  example:
-    "deno task publish --query-peft-dir=runs/mine/checkpoint-5000 --evaluation=runs/eval --repo=me/llama-ct " +
-    "--dry-run",
+  example: "deno task publish --run=runs/mine --repo=me/llama-knows --license=apache-2.0 --dry-run",
   flags: PUBLISH_FLAGS,
-  run: (args, session) => publish(session, parseFlags(task.command, PUBLISH_FLAGS, args).values),
+  async run(args, session) {
+    const { values } = parseFlags(this.command, PUBLISH_FLAGS, args);
+    await session.loadPlugins(values.plugin);
+    const result = await publish(session, values);
+    print(result.url ?? result.folder);
+    return result;
+  },
 };
 
 if (import.meta.main) await runTask(task);

@@ -9,6 +9,8 @@ export interface Subject {
   readonly repo: string;
   readonly revision: string;
   readonly path?: string;
+  /** Whether something is to be written there. */
+  readonly write?: boolean;
 }
 
 /** What ends a request early, and what a test may take over. */
@@ -165,6 +167,15 @@ function refusal(response: Response, { endpoint, token }: HubSettings, subject: 
   const error = (what: string, fix: string) => new UserError({ kind: "data", what, where, fix });
   const { status } = response, code = response.headers.get("x-error-code") ?? "";
   const login = "set HF_TOKEN to a token from https://huggingface.co/settings/tokens";
+  if (subject.write && status === 401) {
+    return error("The Hub does not know this HF_TOKEN", login);
+  }
+  if (subject.write && status === 403) {
+    return error(
+      `This HF_TOKEN may not write to ${repo}`,
+      "use one with write access, of an account that may write there",
+    );
+  }
   if (code === "GatedRepo" || status === 403) {
     return error(
       `Access to ${repo} has to be granted by its authors`,
@@ -194,15 +205,19 @@ function refusal(response: Response, { endpoint, token }: HubSettings, subject: 
   );
 }
 
-function unreachable(cause: unknown, { endpoint }: HubSettings, { repo, path }: Subject): UserError {
+function unreachable(cause: unknown, { endpoint }: HubSettings, { repo, path, write }: Subject): UserError {
   const reason = cause instanceof Error ? cause.message : String(cause);
+  const forbidden = cause instanceof Deno.errors.NotCapable;
+  const offline = "set HF_HUB_OFFLINE=1 to use what was downloaded before";
+  const reading = forbidden
+    ? `start the program with --allow-net, or ${offline}`
+    : `check the network, or ${offline}; a rerun goes on where it was`;
+  const writing = forbidden ? "start the program with --allow-net" : "check the network, then run it again";
   // The cause is left out: it may quote what the message hides.
   return new UserError({
     kind: "data",
     what: `Cannot reach the Hub: ${reason}`,
     where: `${endpoint}, ${repo}${path === undefined ? "" : `, file ${path}`}`,
-    fix: cause instanceof Deno.errors.NotCapable
-      ? "start the program with --allow-net, or set HF_HUB_OFFLINE=1 to use what was downloaded before"
-      : "check the network, or set HF_HUB_OFFLINE=1 to use what was downloaded before; a rerun goes on where it was",
+    fix: write ? writing : reading,
   });
 }

@@ -1,13 +1,13 @@
 /** Putting a folder's files on the Hub. */
 import { UserError } from "../errors.ts";
-import { hubFetch, type RequestOptions } from "./request.ts";
+import { hubFetch, type RequestOptions, type Subject } from "./request.ts";
 import { type HubSettings, hubSettings } from "./settings.ts";
 
 /** Files to put into a model repository. */
 export interface Upload {
   /** `owner/name` */
   readonly repo: string;
-  /** Whether a repository that is made for them is private; one that is there stays as it is. */
+  /** Whether the files are for their owner only; a repository that is there stays as it is, so it has to be private. */
   readonly private: boolean;
   /** Contents by path. */
   readonly files: Readonly<Record<string, Uint8Array<ArrayBuffer>>>;
@@ -22,7 +22,8 @@ const PLACEHOLDER = "hf_added_to_each_request";
  * Makes the repository if there is none, and puts the files there in one commit.
  *
  * @returns its address
- * @throws {UserError} of kind `usage` without a token; of kind `data` if the Hub refuses or cannot be reached
+ * @throws {UserError} of kind `usage` without a token, or where what is to be private would be public; of kind `data`
+ * if the Hub refuses or cannot be reached
  */
 export async function uploadFiles(
   { repo, files, title, ...upload }: Upload,
@@ -37,22 +38,30 @@ export async function uploadFiles(
   }
   if (settings.offline) throw usage("HF_HUB_OFFLINE forbids to publish", "unset it");
   const { createRepo, uploadFiles: commit } = await import("@huggingface/hub");
-  const subject = { type: "model", repo, revision: "main" } as const;
+  const subject: Subject = { type: "model", repo, revision: "main", write: true };
+  let isThere = false;
   const common = {
     repo: { type: "model", name: repo },
     hubUrl: settings.endpoint,
     accessToken: PLACEHOLDER,
     fetch: (async (input, init) => {
-      const url = input instanceof Request ? input.url : input;
-      const response = await hubFetch(settings, subject, url, init as RequestInit, {
-        ...options,
-        accept: [409],
-      });
-      // The repository is there already.
-      return response.status === 409 ? Response.json({ url: page, id: repo }) : response;
+      const url = new URL(input instanceof Request ? input.url : input);
+      const create = url.pathname.endsWith("/api/repos/create");
+      const accept = create ? [409] : [];
+      const response = await hubFetch(settings, subject, url, init as RequestInit, { ...options, accept });
+      if (response.status !== 409) return response;
+      await response.body?.cancel();
+      isThere = true;
+      return Response.json({ url: page, id: repo });
     }) as typeof fetch,
   } as const;
   await createRepo({ ...common, visibility: upload.private ? "private" : "public" });
+  if (isThere && upload.private && !await isPrivate(settings, subject, options)) {
+    throw usage(
+      `${repo} is on the Hub already, for all to see`,
+      "publish as public (--public), or to another one",
+    );
+  }
   await commit({
     ...common,
     files: Object.entries(files).map(([path, content]) => ({ path, content: new Blob([content]) })),
@@ -60,4 +69,12 @@ export async function uploadFiles(
     useXet: false,
   });
   return page;
+}
+
+/** Whether the Hub says that a repository is private. */
+async function isPrivate(settings: HubSettings, subject: Subject, options: RequestOptions): Promise<boolean> {
+  const url = `${settings.endpoint}/api/models/${subject.repo}/revision/${subject.revision}`;
+  const reply = await hubFetch(settings, subject, url, { whole: true }, options);
+  const about = await reply.json().catch(() => null) as { private?: unknown } | null;
+  return about?.private === true;
 }

@@ -65,10 +65,11 @@ Deno.test({
         "temperature_model.safetensors",
       ]);
       const card = await Deno.readTextFile(`${out}/README.md`);
-      assertMatch(card, /^---\nlibrary_name: peft\nlicense: mit\n/);
-      assertStringIncludes(card, "Dataset `facts`");
-      assertStringIncludes(card, "- maxSteps: 2");
-      assertStringIncludes(card, 'PeftModel.from_pretrained(model, "me/adapter")');
+      assertMatch(card, /^---\nlibrary_name: peft\nlicense: "mit"\n/);
+      assertStringIncludes(card, "The training split of `facts`");
+      assertStringIncludes(card, "- maxSteps: `2`");
+      assertStringIncludes(card, 'base, adapter = "<the model it is for>", "me/adapter"');
+      assertStringIncludes(card, "| `facts` | test | 1.0000 | 40 |");
       const [{ metrics: { accuracy: { value, low, high } } }] = await readJson(`${out}/metrics.json`) as {
         metrics: Record<string, { value: number; low: number; high: number }>;
       }[];
@@ -91,6 +92,32 @@ Deno.test({
       );
       assertEquals((online.stdout + online.stderr + JSON.stringify(files)).includes("hf_secret"), false);
 
+      const byRun = [`--run=${folder}/run`, "--repo=me/adapter", "--dry-run", "--json"];
+      const { stdout } = await run("publish", [...byRun, `--out=${folder}/by-run`], env);
+      assertEquals(JSON.parse(stdout.trimEnd().split("\n").at(-1)!), {
+        folder: `${folder}/by-run`,
+        files: [
+          "README.md",
+          "adapter_config.json",
+          "adapter_model.safetensors",
+          "temperature_model.safetensors",
+        ],
+      });
+      const bytes = (place: string) => Deno.readFile(`${place}/adapter_model.safetensors`);
+      assertEquals(await bytes(`${folder}/by-run`), await bytes(checkpoint));
+
+      const unknown = await run("publish", args, { ...env, HF_TOKEN: "" });
+      assertEquals(unknown.code, 2);
+      assertStringIncludes(unknown.stderr, "Publishing needs a token");
+
+      const open = await run("publish", [...args, "--public"], env);
+      assertEquals([open.code, hub.uploaded["me/adapter"].private], [0, true], open.stderr);
+      await run("publish", [...args.slice(0, 2), "--repo=me/open", "--public"], env);
+      assertEquals(hub.uploaded["me/open"].private, false);
+      const hiding = await run("publish", [...args.slice(0, 2), "--repo=me/open"], env);
+      assertEquals(hiding.code, 2);
+      assertStringIncludes(hiding.stderr, "me/open is on the Hub already, for all to see");
+
       const other = await run("publish", [args[0], `--evaluation=${folder}/run`, args[2]], env);
       assertEquals(other.code, 4);
       assertStringIncludes(other.stderr, "There is no evaluation");
@@ -107,9 +134,55 @@ Deno.test({
 });
 
 for (
+  const [named, front, inConfig] of [
+    ["meta-llama/Llama-2-7b-hf", ['base_model: "meta-llama/Llama-2-7b-hf"'], "meta-llama/Llama-2-7b-hf"],
+    ["smollm2:135m", ['base_model: "HuggingFaceTB/SmolLM2-135M"'], "HuggingFaceTB/SmolLM2-135M"],
+    ["/home/me/secret/llama", [], "llama"],
+    [null, [], null],
+  ] as const
+) {
+  Deno.test(`publish says of an adapter for ${named} that its model is ${inConfig}`, () =>
+    withFolder(async (folder) => {
+      const checkpoint = `${folder}/mine`;
+      await Deno.mkdir(checkpoint);
+      await Deno.writeTextFile(
+        `${checkpoint}/adapter_config.json`,
+        JSON.stringify({ base_model_name_or_path: named, r: 8 }),
+      );
+      await Deno.writeTextFile(`${checkpoint}/adapter_model.safetensors`, "weights");
+      await Deno.writeTextFile(`${checkpoint}/optimizer.safetensors`, "state");
+      const { code, stdout, stderr } = await run("publish", [
+        ...[`--query-peft-dir=${checkpoint}`, "--repo=me/adapter", "--dry-run"],
+      ]);
+      assertEquals([code, stdout], [0, `${folder}/publish\n`], stderr);
+      const card = await Deno.readTextFile(`${folder}/publish/README.md`);
+      assertEquals(card.match(/^base_model: .*$/gm) ?? [], [...front]);
+      assertEquals(card.includes("/home/me"), false);
+      assertEquals(await readJson(`${folder}/publish/adapter_config.json`), {
+        base_model_name_or_path: inConfig,
+        r: 8,
+      });
+      assertEquals([...Deno.readDirSync(`${folder}/publish`)].length, 3);
+    }));
+}
+
+for (
   const [args, code, message] of [
-    [["--repo=me/adapter"], 2, "--query-peft-dir is missing"],
-    [["--query-peft-dir=no/such", "--repo=adapter"], 2, '"adapter" has no owner'],
+    [["--repo=me/adapter"], 2, "There is nothing to publish"],
+    [["--run=no/such"], 2, "--repo is missing"],
+    [["--query-peft-dir=no/such", "--repo=adapter"], 2, '"adapter" is not an owner and a name'],
+    [
+      ["--query-peft-dir=no/such", "--repo=me/adapter@main"],
+      2,
+      '"me/adapter@main" is not an owner and a name',
+    ],
+    [["--query-peft-dir=hf:me/a", "--repo=me/adapter"], 2, '"hf:me/a" is on the Hub'],
+    [
+      ["--run=no/such", "--repo=me/adapter", "--license=MIT: yes"],
+      2,
+      '"MIT: yes" is not the name of a licence',
+    ],
+    [["--run=no/such", "--repo=me/adapter"], 4, "no/such is not the folder of a run"],
     [["--query-peft-dir=no/such", "--repo=me/../x"], 2, "Not a name on the Hugging Face Hub"],
     [["--query-peft-dir=no/such", "--repo=me/adapter"], 4, "There is no checkpoint no/such"],
   ] as const

@@ -32,12 +32,30 @@ Deno.test("uploadFiles() makes a repository and puts small and large files there
   });
 });
 
-Deno.test("uploadFiles() makes a public repository only if asked, and goes on where there is one", async () => {
+Deno.test("uploadFiles() makes a public repository only if asked, and goes on where there is one of the kind", async () => {
+  for (const hidden of [true, false]) {
+    await using hub = new FakeHub();
+    await upload(hub, hidden);
+    assertEquals(hub.uploaded["me/adapter"].private, hidden);
+    await upload(hub, hidden);
+    assertEquals(hub.uploaded["me/adapter"].private, hidden);
+    assertEquals(hub.repositories["me/adapter"].history, ["First", "First"]);
+  }
+});
+
+Deno.test("uploadFiles() puts nothing that is to be private where all can see it", async () => {
   await using hub = new FakeHub();
   await upload(hub, false);
-  assertEquals(hub.uploaded["me/adapter"].private, false);
+  const error = await assertRejects(() => upload(hub, true), UserError);
+  assertEquals([error.kind, error.what], ["usage", "me/adapter is on the Hub already, for all to see"]);
+  assertEquals(hub.repositories["me/adapter"].history, ["First"]);
+});
+
+Deno.test("uploadFiles() leaves a private repository private where it might be public", async () => {
+  await using hub = new FakeHub();
   await upload(hub, true);
-  assertEquals(hub.uploaded["me/adapter"].private, false);
+  await upload(hub, false);
+  assertEquals(hub.uploaded["me/adapter"].private, true);
 });
 
 Deno.test("uploadFiles() sends its token, whatever it looks like, to the Hub and to nobody else", async () => {
@@ -71,8 +89,31 @@ for (
   });
 }
 
-Deno.test("uploadFiles() says of a token that may not write that access is missing", async () => {
+for (
+  const [what, status, message] of [
+    ["a token that the Hub does not know", 401, "The Hub does not know this HF_TOKEN"],
+    ["a token that may not write", 403, "This HF_TOKEN may not write to me/adapter"],
+  ] as const
+) {
+  for (const path of ["/api/repos/create", "/api/models/me/adapter/commit/main"]) {
+    Deno.test(`uploadFiles() says of ${what} what is wrong with it, also where ${path} says so`, async () => {
+      await using hub = new FakeHub();
+      hub.faults[path] = [{ status }];
+      const error = await assertRejects(() => upload(hub, true), UserError);
+      assertEquals([error.kind, error.what], ["data", message]);
+      assertEquals(hub.uploaded["me/adapter"]?.files ?? {}, {});
+    });
+  }
+}
+
+Deno.test("uploadFiles() does not take a conflict of two uploads for a repository that is there", async () => {
   await using hub = new FakeHub();
-  hub.faults["/api/repos/create"] = [{ status: 403 }];
-  await assertRejects(() => upload(hub, true), UserError, "has to be granted");
+  hub.faults["/api/models/me/adapter/commit/main"] = [{ status: 409 }];
+  await assertRejects(() => upload(hub, true), UserError, "The Hub replied with status 409");
+});
+
+Deno.test("uploadFiles() says of a network that is down nothing about what was downloaded before", async () => {
+  await using hub = new FakeHub();
+  const error = await assertRejects(() => upload(hub, true, { endpoint: "http://127.0.0.1:1" }), UserError);
+  assertEquals(error.fix, "check the network, then run it again");
 });

@@ -1,0 +1,86 @@
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import type { AdapterEvaluation } from "../../tasks/_adapter_run.ts";
+import { type CardFacts, modelCard } from "../../tasks/_model_card.ts";
+
+const EVALUATION: AdapterEvaluation = {
+  dataset: "mmlu:anatomy",
+  split: "test",
+  temperature: 1.5,
+  n: 100,
+  undecided: 3,
+  metrics: { ece: { value: 0.04, low: 0.03, high: 0.07 } },
+};
+
+const FACTS: CardFacts = { repo: "me/adapter", evaluations: [] };
+
+const card = (facts: Partial<CardFacts>) => modelCard({ ...FACTS, ...facts });
+
+/** The lines between the dashes at the top. */
+const frontOf = (text: string) => /^---\n(.*?)\n---\n/s.exec(text)![1].split("\n");
+
+Deno.test("modelCard() begins with what the Hub reads: the base model, PEFT, and the licence if there is one", () => {
+  assertEquals(frontOf(card({})), ["library_name: peft", "tags: [lora, calibration, uncertainty]"]);
+  assertEquals(frontOf(card({ baseModel: "meta-llama/Llama-2-7b-hf", licence: "mit" })), [
+    'base_model: "meta-llama/Llama-2-7b-hf"',
+    "library_name: peft",
+    'license: "mit"',
+    "tags: [lora, calibration, uncertainty]",
+  ]);
+});
+
+Deno.test("modelCard() links the base model and its commit, and loads it at that commit", () => {
+  const text = card({ baseModel: "owner/base", baseCommit: "c0ffee" });
+  assertStringIncludes(text, "[owner/base](https://huggingface.co/owner/base), commit `c0ffee`");
+  assertStringIncludes(text, 'AutoModelForCausalLM.from_pretrained(base, revision="c0ffee")');
+});
+
+Deno.test("modelCard() gives each metric with its interval, beside the temperature it was measured at", () => {
+  assertStringIncludes(
+    card({ evaluations: [EVALUATION] }),
+    "| dataset | split | temperature | N | undecided | unscored | ece |\n" +
+      "| --- | --- | --- | --- | --- | --- | --- |\n" +
+      "| `mmlu:anatomy` | test | 1.5000 | 100 | 3 | 0 | 0.040 [0.030, 0.070] |\n",
+  );
+});
+
+Deno.test("modelCard() leaves out an interval that there is not, and says why a metric has no value", () => {
+  const metrics = { ece: { value: 0.04, low: null, high: null }, auroc: { undefined: "all are right" } };
+  const text = card({ evaluations: [{ ...EVALUATION, metrics }] });
+  assertStringIncludes(text, "| 0.040 | – |\n");
+  assertStringIncludes(text, "No auroc on `mmlu:anatomy`: all are right.");
+});
+
+Deno.test("modelCard() puts evaluations with different metrics into one table", () => {
+  const other = { ...EVALUATION, dataset: "facts", metrics: { auroc: { value: 0.8, low: 0.7, high: 0.9 } } };
+  const text = card({ evaluations: [EVALUATION, other] });
+  assertMatch(text, /\| `mmlu:anatomy` \|.*\| 0\.040 \[0\.030, 0\.070\] \| – \|\n/);
+  assertMatch(text, /\| `facts` \|.*\| – \| 0\.800 \[0\.700, 0\.900\] \|\n/);
+});
+
+Deno.test("modelCard() says plainly what is not known", () => {
+  const text = card({});
+  assertStringIncludes(text, "published without an evaluation: nothing is known about how well it does");
+  assertStringIncludes(text, "does not say what it was trained on");
+  assertStringIncludes(text, "does not say how it was trained");
+  assertStringIncludes(text, "a model that its files do not name");
+});
+
+Deno.test("modelCard() divides by the temperature in the program it shows only if there is one", () => {
+  assertStringIncludes(card({}), "(logits).softmax(-1)");
+  const scaled = card({ temperature: 1.25 });
+  assertStringIncludes(scaled, "A temperature of 1.2500 was fitted");
+  assertStringIncludes(scaled, "(logits / temperature).softmax(-1)");
+});
+
+Deno.test("modelCard() lets no name break out of its place", () => {
+  const training = {
+    dataset: "a`|b\n# c",
+    labeler: "x`y",
+    settings: { method: "m`|", note: "line\nline" },
+  };
+  const text = card({ training, evaluations: [{ ...EVALUATION, dataset: "a|b`c\nd" }] });
+  assertStringIncludes(text, "The training split of `a??b?# c`");
+  assertStringIncludes(text, "by `x?y`");
+  assertStringIncludes(text, "- method: `m??`\n- note: `line?line`\n");
+  assertStringIncludes(text, "| `a?b?c?d` | test |");
+});
