@@ -62,6 +62,7 @@ export {
   readCsv,
   readJson,
   readText,
+  syncFolder,
   writeCsv,
   writeFileAtomic,
   writeJsonAtomic,
@@ -87,7 +88,7 @@ export { readPredictions, readRows, writePredictions, writeRows } from "./core/m
 // The stages, and what surrounds them.
 export { Registry, splitName } from "./core/mod.ts";
 export type { PluginByKind, Registered } from "./core/mod.ts";
-export { canonical, Journal, RunFolder } from "./core/mod.ts";
+export { canonical, differences, Journal, RunFolder } from "./core/mod.ts";
 export type { Json, StageInputs, StageOutcome, StageRecord, StageRun } from "./core/mod.ts";
 export {
   generateAnswers,

@@ -108,8 +108,8 @@ export async function writeAll(file: Deno.FsFile, bytes: Uint8Array<ArrayBuffer>
   for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
 }
 
-/** Makes the rename itself survive a power cut. Windows cannot open a folder, and needs no such call. */
-async function syncFolder(path: string): Promise<void> {
+/** Makes renames in a folder survive a power cut. Windows cannot open a folder, and needs no such call. */
+export async function syncFolder(path: string): Promise<void> {
   if (Deno.build.os === "windows") return;
   using folder = await Deno.open(path);
   await folder.sync();

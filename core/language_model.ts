@@ -114,7 +114,10 @@ export interface Adapter {
   free(): void;
 }
 
-/** How far two distributions over tokens are apart: Jensen–Shannon, KL(frozen‖tuned), KL(tuned‖frozen). */
+/**
+ * How far two distributions over tokens are apart: Jensen–Shannon, KL(frozen‖tuned), KL(tuned‖frozen), where a trainer
+ * may have another reference than the frozen model.
+ */
 export type DivergenceType = "jsd" | "forward_kl" | "reverse_kl";
 
 /** A term of the loss of one example. Weights multiply; each is then averaged over the batch. */
@@ -129,7 +132,7 @@ export type LossTerm =
     readonly smoothing: number;
     readonly weight: number;
   }
-  /** Divergence from the frozen model where it predicts the last `count` tokens of a branch, summed, in nats. */
+  /** Divergence from the frozen model, or the trainer's reference, where it predicts the last `count` tokens of a branch, summed, in nats. */
   | {
     readonly kind: "divergence";
     readonly branch: number;
@@ -212,6 +215,11 @@ export interface LanguageModel {
   loadAdapter(folder: string): Promise<Adapter>;
   /** Writes `adapter_config.json` and `adapter_model.safetensors`, as PEFT reads them. */
   saveAdapter(adapter: Adapter, folder: string): Promise<void>;
-  /** A trainer for an adapter; `seed` sets its dropout. */
-  createTrainer(adapter: Adapter, options: OptimizerOptions, seed: number): Trainer;
+  /**
+   * A trainer for an adapter.
+   *
+   * @param seed sets its dropout
+   * @param reference what divergences are measured from: the model with this adapter; the frozen model if absent
+   */
+  createTrainer(adapter: Adapter, options: OptimizerOptions, seed: number, reference?: Adapter): Trainer;
 }

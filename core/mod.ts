@@ -12,6 +12,7 @@ export {
   hashFile,
   readJson,
   readText,
+  syncFolder,
   writeFileAtomic,
   writeJsonAtomic,
 } from "./files.ts";
@@ -52,7 +53,7 @@ export { redact } from "./redact.ts";
 export { createRng } from "./rng.ts";
 export { isLabeled, readRows, ROW_COLUMNS, writeRows } from "./rows.ts";
 export type { Rng } from "./rng.ts";
-export { canonical, RunFolder } from "./run_folder.ts";
+export { canonical, differences, RunFolder } from "./run_folder.ts";
 export type { Json, StageInputs, StageOutcome, StageRecord, StageRun } from "./run_folder.ts";
 export { predictConfidence, summarise } from "./stages/evaluate.ts";
 export type { Summary } from "./stages/evaluate.ts";

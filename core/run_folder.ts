@@ -1,6 +1,7 @@
 import { join, relative } from "node:path";
 import { dataError, exists, hashFile, readJson, writeJsonAtomic } from "./files.ts";
 import { UserError } from "./errors.ts";
+import { flagName } from "./options.ts";
 
 /** A JSON value. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -113,7 +114,7 @@ export class RunFolder implements Disposable {
   ): Promise<StageOutcome> {
     const before = this.record(name);
     if (before) {
-      const difference = firstDifference(before.inputs, inputs);
+      const difference = changes(before.inputs, inputs);
       const present = await this.#presence(before.outputs);
       if (difference === undefined) {
         if (present.changed !== undefined) throw this.#changed(name, present.changed);
@@ -154,7 +155,7 @@ export class RunFolder implements Disposable {
   ): Promise<void> {
     const path = this.file(`${stage}.json`);
     const before = await exists(path) ? await readJson(path) as StageInputs : undefined;
-    const difference = firstDifference(before ?? {}, inputs);
+    const difference = changes(before ?? {}, inputs);
     if (difference === undefined) return;
     const left: string[] = [];
     for await (const { name } of Deno.readDir(this.path)) if (unfinished.test(name)) left.push(name);
@@ -224,13 +225,55 @@ async function readManifest(path: string): Promise<Manifest> {
   return manifest as Manifest;
 }
 
-/** The first input that differs, with both values; `undefined` if none does. */
-function firstDifference(before: StageInputs, now: StageInputs): string | undefined {
-  for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
-    const was = canonical(before[key] ?? null), is = canonical(now[key] ?? null);
-    if (was !== is) return `${key} was ${abbreviate(was)}, is ${abbreviate(is)}`;
-  }
-  return undefined;
+/** Differences that one message names. */
+const NAMED = 4;
+
+/** Inputs of the tasks' stages that are flags, by where they stand in `run.json`. */
+const FLAGS: Readonly<Record<string, string>> = {
+  "dataset.name": "--dataset",
+  "dataset.argument": "--dataset",
+  "model.name": "--model-name",
+  "model.dtype": "--dtype",
+  "method.name": "--method",
+  "promptStyle.name": "--prompt-style",
+  "labeler.name": "--strategy",
+  "batchSize": "--batch-size",
+  "maxSteps": "--max-steps",
+  "maxNewTokens": "--max-new-tokens",
+  "seed": "--seed",
+  "limit": "--limit",
+};
+
+/**
+ * The values that differ between two records, whatever the order of their keys: where each stands, as in `options.lr`,
+ * and both values, of which one that is not there counts as null.
+ */
+export function differences(
+  before: Json,
+  now: Json,
+  path: readonly string[] = [],
+): readonly { readonly path: string; readonly was: Json; readonly is: Json }[] {
+  if (canonical(before) === canonical(now)) return [];
+  if (!isObject(before) || !isObject(now)) return [{ path: path.join("."), was: before, is: now }];
+  return [...new Set([...Object.keys(before), ...Object.keys(now)])].flatMap((key) =>
+    differences(before[key] ?? null, now[key] ?? null, [...path, key])
+  );
+}
+
+/** The inputs that differ, as users know them; `undefined` if none does. */
+function changes(before: StageInputs, now: StageInputs): string | undefined {
+  const all = differences(before, now).map(({ path, was, is }) => {
+    const option = /^options\.([^.]+)$/.exec(path)?.[1];
+    const name = option === undefined ? FLAGS[path] ?? path : `--${flagName(option)}`;
+    return `${name} was ${abbreviate(canonical(was))}, is ${abbreviate(canonical(is))}`;
+  });
+  if (all.length === 0) return undefined;
+  const more = all.length > NAMED ? `; and ${all.length - NAMED} more` : "";
+  return all.slice(0, NAMED).join("; ") + more;
+}
+
+function isObject(value: Json): value is { readonly [key: string]: Json } {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** JSON with sorted keys, so that equal values have equal text. */

@@ -47,6 +47,8 @@ export interface PluginBase<O extends Options = Options> {
   readonly description: string;
   /** The options and their values when not set. */
   readonly defaults: O;
+  /** What an option does, in a few words without its default, for `--help`. */
+  readonly help?: Readonly<Partial<Record<keyof O & string, string>>>;
 }
 
 /** Any plugin. */
@@ -174,6 +176,8 @@ export interface TrainingContext<O extends Options = Options> extends MethodCont
   readonly maxSteps: number;
   /** Called with the numbers of every step. */
   log(step: number, values: Readonly<Record<string, number>>): void;
+  /** Told what the user should know though nothing is wrong, as a sentence. */
+  warn?(text: string): void;
   /** Where checkpoints go; training continues from the newest complete one it finds there. */
   readonly folder: string;
   /** Aborted when the user wants to stop: finish the step, save a checkpoint, then throw the signal's reason. */

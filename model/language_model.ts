@@ -199,8 +199,8 @@ class LlamaLanguageModel implements OpenModel {
     return saveAdapter(ownAdapter(adapter)!, folder, this.name);
   }
 
-  createTrainer(adapter: Adapter, options: OptimizerOptions, seed: number): Trainer {
-    return new LoraTrainer(this.transformer, ownAdapter(adapter)!, options, seed);
+  createTrainer(adapter: Adapter, options: OptimizerOptions, seed: number, reference?: Adapter): Trainer {
+    return new LoraTrainer(this.transformer, ownAdapter(adapter)!, options, seed, ownAdapter(reference));
   }
 
   close(): void {

@@ -14,7 +14,7 @@ import { readConfigFile } from "./config_file.ts";
 import { type ActiveAdapter, type Gradient, linear, linearBackward } from "./linear.ts";
 import type { Forward, Llama } from "./llama.ts";
 import { gather, logitsOf, logitsOfBackward, scatter, zeros } from "./ops.ts";
-import { type ChoiceGroup, type DivergenceGroup, planLosses } from "./loss_plan.ts";
+import { type ChoiceGroup, type DivergenceGroup, type LossPlan, planLosses } from "./loss_plan.ts";
 import { SafetensorsFile, writeSafetensors } from "./safetensors.ts";
 
 /** Bytes of logits that are made at once: beyond this, target rows are taken in turns. */
@@ -28,6 +28,7 @@ export class LoraTrainer implements Trainer {
   readonly #gpu: Gpu;
   readonly #model: Llama;
   readonly #adapter: LoraAdapter;
+  readonly #reference: LoraAdapter | undefined;
   readonly #options: OptimizerOptions;
   readonly #seed: number;
   readonly #gradient: Gradient;
@@ -37,7 +38,14 @@ export class LoraTrainer implements Trainer {
   readonly #norm: Tensor;
   #step = 0;
 
-  constructor(model: Llama, adapter: LoraAdapter, options: OptimizerOptions, seed: number) {
+  /** @param reference adapter of the model that divergences are measured from; the frozen model if absent */
+  constructor(
+    model: Llama,
+    adapter: LoraAdapter,
+    options: OptimizerOptions,
+    seed: number,
+    reference?: LoraAdapter,
+  ) {
     if (adapter.options.loraBias) {
       throw dataError(
         'An adapter with "lora_bias" cannot be trained on',
@@ -52,6 +60,7 @@ export class LoraTrainer implements Trainer {
     this.#gpu = gpu;
     this.#model = model;
     this.#adapter = adapter;
+    this.#reference = reference;
     this.#options = options;
     this.#seed = seed;
     this.#gradient = { values: gpu.tensor("gradient", "f32", [splits, count]), splits };
@@ -132,7 +141,10 @@ export class LoraTrainer implements Trainer {
   /** Losses of some examples of a batch of `total`, and with `backward` their gradients. */
   #run(examples: readonly TrainingExample[], total: number, losses: LossSum, backward: boolean): void {
     const gpu = this.#gpu;
-    const plan = planLosses(examples);
+    const whole = planLosses(examples);
+    const { plan, reference } = this.#reference
+      ? this.#passReference(whole, this.#reference)
+      : { plan: whole, reference: undefined };
     const batch = packGroups(gpu, { ...plan, backward }, this.#model.headGroup);
     const { dropout: probability } = this.#adapter.options;
     const active: ActiveAdapter = {
@@ -145,13 +157,44 @@ export class LoraTrainer implements Trainer {
     const forward = this.#model.forward(batch, active, backward);
     const dHidden = backward ? zeros(gpu, "dhidden", batch.adaptedOutputs, this.#width) : undefined;
     for (const group of plan.choices) this.#choice(forward, group, total, losses, dHidden);
-    for (const group of plan.divergences) this.#divergence(forward, group, total, losses, dHidden);
+    for (const group of plan.divergences) {
+      this.#divergence(forward.hidden, reference ?? forward.hidden, group, total, losses, dHidden);
+    }
     gpu.free(forward.hidden);
+    if (reference) gpu.free(reference);
     if (dHidden) {
       this.#model.backward(batch, forward, dHidden, active, this.#gradient);
       gpu.free(dHidden);
     }
     batch.free();
+  }
+
+  /**
+   * Hidden states of the model with the reference's adapter, by a pass of their own, as a batch has one adapter; and
+   * the plan of what is left to do.
+   */
+  #passReference(plan: LossPlan, adapter: LoraAdapter): { plan: LossPlan; reference: Tensor | undefined } {
+    if (plan.plain.length === 0) return { plan, reference: undefined };
+    const gpu = this.#gpu;
+    const first = plan.adapted.reduce(
+      (sum, { prefix, branches }) =>
+        branches.reduce((rows, { length }) => rows + length, sum + prefix.length),
+      0,
+    );
+    const tuned = plan.outputs.filter((row) => row < first);
+    const outputs = plan.outputs.slice(tuned.length).map((row) => row - first);
+    const batch = packGroups(
+      gpu,
+      { adapted: plan.plain, plain: [], outputs, backward: false },
+      this.#model.headGroup,
+    );
+    const { hidden } = this.#model.forward(batch, { adapter, rows: batch.adaptedRows });
+    batch.free();
+    const divergences = plan.divergences.map((group) => ({
+      ...group,
+      frozenRows: group.frozenRows.map((row) => row - tuned.length),
+    }));
+    return { plan: { ...plan, plain: [], outputs: tuned, divergences }, reference: hidden };
   }
 
   /** Cross-entropy over a few tokens; its gradient goes to the rows of `dHidden`. */
@@ -179,9 +222,10 @@ export class LoraTrainer implements Trainer {
     gpu.free(index, ids, labels, x, logits, dlogits);
   }
 
-  /** Divergence from the frozen model over the whole vocabulary, some rows at a time. */
+  /** Divergence from the reference over the whole vocabulary, some rows at a time. */
   #divergence(
-    forward: Forward,
+    hidden: Tensor,
+    frozen: Tensor,
     group: DivergenceGroup,
     total: number,
     losses: LossSum,
@@ -199,8 +243,8 @@ export class LoraTrainer implements Trainer {
         "frozen rows",
         Uint32Array.from(group.frozenRows.slice(start, start + rows)),
       );
-      const logits = this.#logits(forward.hidden, index, rows, stride);
-      const reference = this.#logits(forward.hidden, frozenIndex, rows, stride);
+      const logits = this.#logits(hidden, index, rows, stride);
+      const reference = this.#logits(frozen, frozenIndex, rows, stride);
       const loss = gpu.tensor("divergence loss", "f32", [rows]);
       gpu.run(divergence, {
         params: { rows, vocabulary, stride, kind: DIVERGENCE_KIND[group.type], scale: group.weight / total },

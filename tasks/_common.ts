@@ -21,7 +21,7 @@ import type { Session } from "./_session.ts";
 export const RUN_FLAGS = defineFlags({
   "log-dir": { type: "string", help: "folder of the run (runs/<date and time>)" },
   "data-dir": { type: "string", help: "where datasets lie on this machine" },
-  "model-name": { type: "string", help: "alias, hf:owner/name[@revision], or folder", required: true },
+  "model-name": { type: "string", help: "alias, hf:owner/name[@revision] or folder", required: true },
   "dtype": { type: "string", help: "weights: auto (as stored), int8 or int4", default: "auto" },
   "seed": { type: "number", help: "the same seed gives the same results", default: 137, least: 0 },
   "limit": { type: "number", help: "rows of each split to read at most", least: 1 },

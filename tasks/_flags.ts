@@ -133,20 +133,25 @@ function absent(
   return repeatable ? [] : value ?? (type === "boolean" ? false : undefined);
 }
 
+/** Width of the column of flags: what is longer has its help on the next line. */
+const COLUMN = 24;
+
 /** The lines of `--help` for a set of flags, none longer than `width`. */
 export function describeFlags(flags: FlagSet, width = 80): string {
   const rows = Object.entries({ ...flags, ...COMMON_FLAGS }).map(([name, flag]) => {
     const note = flag.required ? " (required)" : flag.default !== undefined ? ` (${flag.default})` : "";
     return [form(name, flag), `${flag.help}${note}`];
   });
-  const left = Math.max(...rows.map(([flag]) => flag.length));
-  return rows.flatMap(([flag, help]) =>
-    wrap(help, width - left - 4).map((line, index) => `  ${(index === 0 ? flag : "").padEnd(left)}  ${line}`)
-  ).join("\n");
+  const left = Math.min(COLUMN, Math.max(...rows.map(([flag]) => flag.length)));
+  return rows.flatMap(([flag, help]) => {
+    const lines = wrap(help, width - left - 4);
+    if (flag.length > left) lines.unshift("");
+    return lines.map((line, index) => `  ${(index === 0 ? flag : "").padEnd(left)}  ${line}`.trimEnd());
+  }).join("\n");
 }
 
 /** A text in lines of at most `width`, broken between words. */
-export function wrap(text: string, width: number): readonly string[] {
+export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(" ")) {
     const last = lines.at(-1);

@@ -40,13 +40,13 @@ import { runTask, type Task } from "./_task.ts";
 
 /** Flags of the task; the method's options come on top. */
 export const TUNE_FLAGS = defineFlags({
-  "dataset": { type: "string", help: "labelled answers, as in offline:<run>/labels", required: true },
+  "dataset": { type: "string", help: "labelled answers: offline:<run>/labels", required: true },
   ...RUN_FLAGS,
-  "prompt-style": { type: "string", help: "prompt style of the answers, for the seed's folder names" },
+  "prompt-style": { type: "string", help: "style of the answers, for the seed's folder names" },
   "method": { type: "string", help: "method plugin to train", default: "lora-prompt" },
-  "batch-size": { type: "number", help: "rows of a step", default: 4, least: 1 },
+  "batch-size": { type: "number", help: "rows read at once", default: 4, least: 1 },
   "max-steps": { type: "number", help: "optimizer steps", default: 5000, least: 1 },
-  "scale-temp": { type: "boolean", help: "fit a temperature on the validation split afterwards" },
+  "scale-temp": { type: "boolean", help: "fit a temperature on the validation split after it" },
 });
 
 /** What the task made. */
@@ -238,8 +238,10 @@ export function methodFlags(method: Method): FlagSet {
   return Object.fromEntries(
     Object.entries(method.defaults).map(([key, value]) => [flagName(key), {
       type: typeof value === "number" ? "number" : typeof value === "boolean" ? "boolean" : "string",
-      help: `option of ${method.name}`,
-      default: Array.isArray(value) ? value.join(",") : value,
+      help: (method.help as Readonly<Record<string, string>> | undefined)?.[key] ??
+        `option of ${method.name}`,
+      // An empty text stands for what is not there, which help need not show.
+      default: value === "" ? undefined : Array.isArray(value) ? value.join(",") : value,
     }]),
   );
 }

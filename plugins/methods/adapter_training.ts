@@ -1,19 +1,21 @@
 /** What methods that train an adapter have in common: the loop over steps, its checkpoints, and going on from one. */
-import { join } from "node:path";
 import {
   type Adapter,
   dataError,
-  exists,
+  flagName,
+  type Json,
   type Labeled,
   type LanguageModel,
+  type LoraOptions,
   type OptimizerOptions,
   type Rng,
+  type StepResult,
   type Trainer,
   type TrainingContext,
   type TrainingExample,
   UserError,
-  writeJsonAtomic,
 } from "../../core/mod.ts";
+import { hashExamples, newestCheckpoint, saveCheckpoint } from "./training_checkpoint.ts";
 
 /** Options of every method that trains an adapter; the defaults are the research code's recipe. */
 export interface AdapterTrainingOptions {
@@ -25,10 +27,20 @@ export interface AdapterTrainingOptions {
   readonly loraDropout: number;
   /** Linear layers that are adapted. */
   readonly targetModules: readonly string[];
+  /** Folder of an adapter to start from, whose own rank, alpha, dropout and layers count; "" for a fresh one. */
+  readonly peftDir: string;
   /** Highest learning rate, per step. */
   readonly lr: number;
   /** Share of the steps over which the learning rate rises from 0. */
   readonly warmupRatio: number;
+  /** Batches of which a step is made: their gradients are averaged over all rows. */
+  readonly gradientAccumulationSteps: number;
+  /** Tokens of a row at most, beyond which it is left out; 0 for what the model reads, beyond which it is refused. */
+  readonly maxTokenLength: number;
+  /** Steps from one checkpoint to the next; 0 for a tenth of all. */
+  readonly saveSteps: number;
+  /** Steps from one look at the validation rows to the next; 0 for a tenth of all. */
+  readonly evalSteps: number;
 }
 
 /** The research code's recipe. */
@@ -37,8 +49,28 @@ export const ADAPTER_TRAINING: AdapterTrainingOptions = {
   loraAlpha: 32,
   loraDropout: 0.1,
   targetModules: ["q_proj", "v_proj"],
+  peftDir: "",
   lr: 1e-4,
   warmupRatio: 0,
+  gradientAccumulationSteps: 1,
+  maxTokenLength: 0,
+  saveSteps: 0,
+  evalSteps: 0,
+};
+
+/** What they do, for `--help`. */
+export const ADAPTER_TRAINING_HELP: Readonly<Record<keyof AdapterTrainingOptions, string>> = {
+  loraRank: "rank of the adapter",
+  loraAlpha: "its product is scaled by alpha / rank",
+  loraDropout: "share of its inputs dropped in training",
+  targetModules: "layers it adapts",
+  peftDir: "adapter to start from; its own options count",
+  lr: "highest learning rate; then a cosine to 0",
+  warmupRatio: "share of the steps in which it rises",
+  gradientAccumulationSteps: "batches of a step",
+  maxTokenLength: "longer rows are left out; 0: the model decides",
+  saveSteps: "steps between checkpoints; 0: a tenth of all",
+  evalSteps: "steps between validations; 0: a tenth of all",
 };
 
 /** AdamW as the research code sets it. */
@@ -50,11 +82,8 @@ const OPTIMIZER: OptimizerOptions = {
   maxGradientNorm: 1,
 };
 
-/** Checkpoints, and looks at the validation rows, over one training. */
-const CHECKPOINTS = 10;
-
-/** What is written last into a checkpoint: one without it is not complete. */
-const LAST_FILE = "trainer_state.json";
+/** Checkpoints, and looks at the validation rows, over one training, unless told otherwise. */
+const TIMES = 10;
 
 /** Validation rows that are looked at while training: enough to see a trend. */
 export const VALIDATION_ROWS = 200;
@@ -65,54 +94,86 @@ export interface AdapterTraining {
   readonly examples: readonly TrainingExample[];
   /** Examples that are looked at while training; perhaps none. */
   readonly validation: readonly TrainingExample[];
-  /** Ids of the rows that the examples were made of, for messages. */
+  /** Ids of the rows that the examples were made of, by the examples' ids, for messages. */
   readonly ids: readonly string[];
   /** Weight of the divergence in the loss that is shown and logged. */
   readonly klDecay: number;
+  /** Folder of the adapter whose model divergences are measured from; the frozen model if absent. */
+  readonly reference?: string;
 }
 
-/** Trains an adapter over `maxSteps`, and resolves to the folder of the last checkpoint. */
+/**
+ * Trains an adapter over `maxSteps`, and resolves to the folder of the last checkpoint. A step reads `batchSize` rows
+ * times the accumulation steps.
+ *
+ * It goes on from the newest complete checkpoint in the context's folder, and ends with the same bytes as without an
+ * interruption: what a step does depends on the seed, the step and the checkpoint only.
+ *
+ * @throws {UserError} of kind `data` when a loss or the gradient's norm is no finite number, naming step and rows; the
+ * last checkpoint stays as it was
+ */
 export async function trainAdapter<O extends AdapterTrainingOptions>(
   model: LanguageModel,
-  { examples, validation, ids, klDecay }: AdapterTraining,
+  training: AdapterTraining,
   context: TrainingContext<O>,
 ): Promise<string> {
+  const { examples, validation, ids, klDecay } = training;
   const { options, rng, batchSize, maxSteps, folder, progress, log, signal } = context;
-  const newest = await newestCheckpoint(folder);
-  const { adapter, trainer } = await resume(model, context, newest);
+  const dropoutSeed = rng.split("dropout").integer(2 ** 32 - 1);
+  const identity = {
+    model: model.name,
+    options: JSON.parse(JSON.stringify(options)) as Json,
+    batchSize,
+    maxSteps,
+    dropoutSeed,
+    examples: hashExamples(examples, validation),
+  };
+  const newest = await newestCheckpoint(folder, identity);
+  const { adapter, reference, trainer } = await start(model, training, context, newest, dropoutSeed);
+  const save = () =>
+    saveCheckpoint(folder, trainer.step, identity, async (path) => {
+      await model.saveAdapter(adapter, path);
+      await trainer.save(path);
+    });
   try {
-    const every = Math.ceil(maxSteps / CHECKPOINTS);
+    const tenth = Math.ceil(maxSteps / TIMES);
+    const isDue = (every: number) => trainer.step % (every || tenth) === 0 || trainer.step === maxSteps;
     let last = newest;
     while (trainer.step < maxSteps) {
-      const batch = batchOf(examples, trainer.step, batchSize, rng);
+      const batches = batchesOf(examples, trainer.step, batchSize, options.gradientAccumulationSteps, rng);
       const learningRate = schedule(trainer.step, maxSteps, options);
-      const losses = await trainer.train([batch], learningRate);
-      const loss = losses.choice + klDecay * losses.divergence;
-      if (!Number.isFinite(loss)) {
-        throw diverged(trainer.step, loss, batch.map(({ id }) => ids[id]), last);
-      }
-      log(trainer.step, {
+      const began = performance.now();
+      const losses = await trainer.train(batches, learningRate);
+      const seconds = Math.max(performance.now() - began, 1e-3) / 1000;
+      const { step } = trainer, rows = batches.flat();
+      const loss = lossOf(losses, klDecay);
+      const where = `training rows ${rows.map(({ id }) => ids[id]).join(", ")}`;
+      checkFinite(`loss of step ${step}`, loss, where, last);
+      checkFinite(`gradient norm of step ${step}`, losses.gradientNorm, where, last);
+      log(step, {
         loss,
         q_loss: losses.choice,
         kl_loss: losses.divergence,
         learning_rate: learningRate,
         gradient_norm: losses.gradientNorm,
+        examples_per_second: rows.length / seconds,
+        tokens_per_second: rows.reduce((sum, row) => sum + tokenCount(row), 0) / seconds,
       });
-      progress.update(trainer.step, maxSteps, `loss ${loss.toFixed(3)}`);
-      const stopped = signal?.aborted ?? false, due = trainer.step % every === 0 || trainer.step === maxSteps;
-      if (due || stopped) {
-        if (due && validation.length > 0) {
-          const { choice, divergence } = await evaluateInBatches(trainer, validation, batchSize);
-          log(trainer.step, { eval_q_loss: choice, eval_kl_loss: divergence });
-        }
-        last = await saveCheckpoint(model, adapter, trainer, folder);
-        if (trainer.step < maxSteps) signal?.throwIfAborted();
+      progress.update(step, maxSteps, `loss ${loss.toFixed(3)}`);
+      if (isDue(options.evalSteps) && validation.length > 0) {
+        const seen = await evaluateInBatches(trainer, validation, batchSize);
+        checkFinite(`validation loss of step ${step}`, lossOf(seen, klDecay), "validation rows", last);
+        log(step, { eval_q_loss: seen.choice, eval_kl_loss: seen.divergence });
       }
+      const stopped = signal?.aborted ?? false;
+      if (isDue(options.saveSteps) || stopped) last = await save();
+      if (step < maxSteps) signal?.throwIfAborted();
     }
-    return last ?? await saveCheckpoint(model, adapter, trainer, folder);
+    return last ?? await save();
   } finally {
     trainer.free();
     adapter.free();
+    reference?.free();
   }
 }
 
@@ -131,13 +192,18 @@ export function checkTrainingOptions<O extends AdapterTrainingOptions>(
   more: readonly OptionLimit<O>[] = [],
 ): void {
   const { loraRank, loraAlpha, loraDropout, targetModules, lr, warmupRatio } = options;
+  const isCount = (value: number, least: number) => Number.isInteger(value) && value >= least;
   const limits: readonly OptionLimit<O>[] = [
-    ["loraRank", Number.isInteger(loraRank) && loraRank >= 1, "a whole number from 1"],
+    ["loraRank", isCount(loraRank, 1), "a whole number from 1"],
     ["loraAlpha", loraAlpha > 0, "a number above 0"],
     ["loraDropout", loraDropout >= 0 && loraDropout < 1, "a number from 0 to below 1"],
     ["targetModules", targetModules.length > 0, "at least one layer, as in q_proj,v_proj"],
     ["lr", lr > 0, "a number above 0"],
     ["warmupRatio", warmupRatio >= 0 && warmupRatio <= 1, "a number from 0 to 1"],
+    ["gradientAccumulationSteps", isCount(options.gradientAccumulationSteps, 1), "a whole number from 1"],
+    ["maxTokenLength", isCount(options.maxTokenLength, 0), "a whole number from 0"],
+    ["saveSteps", isCount(options.saveSteps, 0), "a whole number from 0"],
+    ["evalSteps", isCount(options.evalSteps, 0), "a whole number from 0"],
     ...more,
   ];
   for (const [key, holds, wanted] of limits) {
@@ -162,21 +228,54 @@ export function checkClasses(rows: readonly Labeled[]): void {
   );
 }
 
-/** The rows of a step: each epoch has an order of its own, which depends on the seed and the epoch only. */
-function batchOf(
+/**
+ * Leaves out examples that are longer than `maxTokenLength`, and says how many.
+ *
+ * @throws {UserError} of kind `data` if that leaves none
+ */
+export function withinLength(
+  examples: readonly TrainingExample[],
+  split: string,
+  { options: { maxTokenLength }, warn }: TrainingContext<AdapterTrainingOptions>,
+): readonly TrainingExample[] {
+  if (maxTokenLength === 0) return examples;
+  const lengths = examples.map(({ prefix, branches }) =>
+    prefix.length + branches.reduce((most, { length }) => Math.max(most, length), 0)
+  );
+  const kept = examples.filter((_, index) => lengths[index] <= maxTokenLength);
+  if (kept.length === examples.length) return examples;
+  const left = `${examples.length - kept.length} of ${examples.length} ${split} rows`;
+  if (kept.length === 0 && split === "train") {
+    throw dataError(
+      `All train rows are longer than ${maxTokenLength} tokens`,
+      "--max-token-length",
+      `the shortest has ${Math.min(...lengths)}: raise it, or use fewer worked examples (--kshot)`,
+    );
+  }
+  warn?.(`${left} are longer than ${maxTokenLength} tokens and left out.`);
+  return kept;
+}
+
+/** The batches of a step: each epoch has an order of its own, which depends on the seed and the epoch only. */
+function batchesOf(
   examples: readonly TrainingExample[],
   step: number,
   size: number,
+  count: number,
   rng: Rng,
-): TrainingExample[] {
-  const first = step * size;
+): TrainingExample[][] {
   const orders = new Map<number, readonly number[]>();
-  return Array.from({ length: size }, (_, offset) => {
-    const epoch = Math.floor((first + offset) / examples.length);
+  const at = (position: number) => {
+    const epoch = Math.floor(position / examples.length);
     let order = orders.get(epoch);
     if (!order) orders.set(epoch, order = rng.split(`epoch ${epoch}`).permutation(examples.length));
-    return examples[order[(first + offset) % examples.length]];
-  });
+    return examples[order[position % examples.length]];
+  };
+  const first = step * size * count;
+  return Array.from(
+    { length: count },
+    (_, batch) => Array.from({ length: size }, (_, row) => at(first + batch * size + row)),
+  );
 }
 
 /** Linear warm-up, then half a cosine down to 0. */
@@ -197,65 +296,64 @@ async function evaluateInBatches(trainer: Trainer, examples: readonly TrainingEx
   return total;
 }
 
-/** Takes up a checkpoint, or starts anew where there is none. */
-async function resume(
+/** Takes up a checkpoint, or starts anew where there is none: from the adapter that is named, or from a fresh one. */
+async function start(
   model: LanguageModel,
-  { options, rng }: TrainingContext<AdapterTrainingOptions>,
+  { reference: folder }: AdapterTraining,
+  { options, rng, warn }: TrainingContext<AdapterTrainingOptions>,
   newest: string | undefined,
-): Promise<{ adapter: Adapter; trainer: Trainer }> {
-  const seed = rng.split("dropout").integer(2 ** 32 - 1);
-  const adapter = newest === undefined
-    ? await model.createAdapter(
-      {
-        rank: options.loraRank,
-        alpha: options.loraAlpha,
-        dropout: options.loraDropout,
-        targetModules: options.targetModules,
-      },
-      rng.split("adapter"),
-    )
-    : await model.loadAdapter(newest);
-  const trainer = model.createTrainer(adapter, OPTIMIZER, seed);
+  dropoutSeed: number,
+): Promise<{ adapter: Adapter; reference: Adapter | undefined; trainer: Trainer }> {
+  const asked: LoraOptions = {
+    rank: options.loraRank,
+    alpha: options.loraAlpha,
+    dropout: options.loraDropout,
+    targetModules: options.targetModules,
+  };
+  const from = newest ?? options.peftDir;
+  const adapter = from === ""
+    ? await model.createAdapter(asked, rng.split("adapter"))
+    : await model.loadAdapter(from);
+  if (newest === undefined && from !== "") sayWhatCounts(from, adapter.options, asked, warn);
+  const reference = folder === undefined ? undefined : await model.loadAdapter(folder);
+  const trainer = model.createTrainer(adapter, OPTIMIZER, dropoutSeed, reference);
   if (newest !== undefined) await trainer.load(newest);
-  return { adapter, trainer };
+  return { adapter, reference, trainer };
 }
 
-/** The folder is written under another name and renamed when complete, so what has its name is whole. */
-async function saveCheckpoint(
-  model: LanguageModel,
-  adapter: Adapter,
-  trainer: Trainer,
+/** Options of an adapter that are options of training too. */
+const SHARED = {
+  rank: "loraRank",
+  alpha: "loraAlpha",
+  dropout: "loraDropout",
+  targetModules: "targetModules",
+};
+
+/** Names the options that an adapter one starts from has otherwise than they were asked for. */
+function sayWhatCounts(
   folder: string,
-): Promise<string> {
-  const path = join(folder, `checkpoint-${trainer.step}`), temporary = `${path}.tmp`;
-  if (await exists(temporary)) await Deno.remove(temporary, { recursive: true });
-  await model.saveAdapter(adapter, temporary);
-  await trainer.save(temporary);
-  await writeJsonAtomic(join(temporary, LAST_FILE), { global_step: trainer.step });
-  if (await exists(path)) await Deno.remove(path, { recursive: true });
-  await Deno.rename(temporary, path);
-  return path;
+  its: LoraOptions,
+  asked: LoraOptions,
+  warn: ((text: string) => void) | undefined,
+): void {
+  const others = (Object.keys(SHARED) as (keyof typeof SHARED)[])
+    .filter((key) => `${its[key]}` !== `${asked[key]}`)
+    .map((key) => `--${flagName(SHARED[key])} is ${its[key]}, not ${asked[key]}`);
+  if (others.length > 0) warn?.(`The options of the adapter ${folder} count: ${others.join("; ")}.`);
 }
 
-async function newestCheckpoint(folder: string): Promise<string | undefined> {
-  if (!await exists(folder)) return undefined;
-  const steps: number[] = [];
-  for await (const { name } of Deno.readDir(folder)) {
-    const step = /^checkpoint-(\d+)$/.exec(name)?.[1];
-    if (step !== undefined) steps.push(Number(step));
-  }
-  for (const step of steps.toSorted((a, b) => b - a)) {
-    const path = join(folder, `checkpoint-${step}`);
-    if (await exists(join(path, LAST_FILE))) return path;
-  }
-  return undefined;
+function lossOf({ choice, divergence }: Pick<StepResult, "choice" | "divergence">, klDecay: number): number {
+  return choice + klDecay * divergence;
 }
 
-function diverged(step: number, loss: number, rows: readonly string[], last: string | undefined): Error {
+/** Tokens that are read with the adapter. */
+function tokenCount({ prefix, branches }: TrainingExample): number {
+  return branches.reduce((sum, branch) => sum + branch.length, prefix.length);
+}
+
+/** Stops a training that has gone astray, before its weights are written over good ones. */
+function checkFinite(what: string, value: number, where: string, last: string | undefined): void {
+  if (Number.isFinite(value)) return;
   const left = last === undefined ? "there is no checkpoint yet" : `the last good checkpoint is ${last}`;
-  return dataError(
-    `The loss of step ${step} is ${loss}`,
-    `training rows ${rows.join(", ")}`,
-    `use a lower --lr; ${left}`,
-  );
+  throw dataError(`The ${what} is ${value}`, where, `use a lower --lr; ${left}`);
 }

@@ -20,20 +20,27 @@ import {
 } from "../../core/mod.ts";
 import {
   ADAPTER_TRAINING,
+  ADAPTER_TRAINING_HELP,
   type AdapterTrainingOptions,
   checkClasses,
   checkTrainingOptions,
   decided,
   trainAdapter,
   VALIDATION_ROWS,
+  withinLength,
 } from "./adapter_training.ts";
 
 /** Options of {@linkcode loraPrompt}; the defaults are the paper's recipe. */
 export interface LoraPromptOptions extends AdapterTrainingOptions {
-  /** Weight of the divergence from the frozen model on the right answer's tokens; 0 leaves it out. */
+  /** Weight of the divergence from the reference on the right answer's tokens; 0 leaves it out. */
   readonly klDecay: number;
-  /** `jsd`, `forward_kl` (frozen‖tuned) or `reverse_kl` (tuned‖frozen). */
+  /** `jsd`, `forward_kl` (reference‖tuned) or `reverse_kl` (tuned‖reference). */
   readonly klType: DivergenceType;
+  /**
+   * Folder of the adapter with which the model is the reference of the divergence. As in the research code, "" stands
+   * for the adapter that is started from, and the frozen model where there is none.
+   */
+  readonly refPeftDir: string;
   /** Share of the label that is spread over both answers. */
   readonly labelSmoothing: number;
 }
@@ -51,7 +58,15 @@ export const loraPrompt: TrainableMethod<LoraPromptOptions> = {
     ...ADAPTER_TRAINING,
     klDecay: 1,
     klType: "jsd",
+    refPeftDir: "",
     labelSmoothing: 0,
+  },
+  help: {
+    ...ADAPTER_TRAINING_HELP,
+    klDecay: "weight of staying close to the reference",
+    klType: `how far: ${DIVERGENCES.join(", ")}`,
+    refPeftDir: "adapter of the reference; else --peft-dir, or none",
+    labelSmoothing: "share of a label spread over both answers",
   },
   train,
   predict,
@@ -69,15 +84,20 @@ async function train(
     ["labelSmoothing", labelSmoothing >= 0 && labelSmoothing <= 1, "a number from 0 to 1"],
   ]);
   const trainRows = decided(rows.train);
-  checkClasses(trainRows);
   const tokens = answerTokens(model.tokenizer);
   const exampleOf = (row: Labeled, id: number) => example(model, row, id, tokens, options);
-  const examples = trainRows.map(exampleOf);
-  const validation = decided(rows.validation).slice(0, VALIDATION_ROWS)
-    .map((row, index) => exampleOf(row, examples.length + index));
+  const examples = withinLength(trainRows.map(exampleOf), "train", context);
+  checkClasses(examples.map(({ id }) => trainRows[id]));
+  const validation = withinLength(
+    decided(rows.validation).slice(0, VALIDATION_ROWS)
+      .map((row, index) => exampleOf(row, trainRows.length + index)),
+    "validation",
+    context,
+  );
+  const reference = klDecay > 0 ? options.refPeftDir || options.peftDir || undefined : undefined;
   return await trainAdapter(
     model,
-    { examples, validation, ids: trainRows.map(({ id }) => id), klDecay },
+    { examples, validation, ids: trainRows.map(({ id }) => id), klDecay, reference },
     context,
   );
 }

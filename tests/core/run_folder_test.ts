@@ -123,12 +123,22 @@ Deno.test("RunFolder.record() gives what is recorded of a stage, and nothing of 
 
 for (
   const { inputs, difference } of [
-    { inputs: { ...INPUTS, seed: 138 }, difference: "seed was 137, is 138" },
-    { inputs: { ...INPUTS, limit: 5 }, difference: "limit was null, is 5" },
+    { inputs: { ...INPUTS, seed: 138 }, difference: "--seed was 137, is 138" },
+    { inputs: { ...INPUTS, limit: 5 }, difference: "--limit was null, is 5" },
     { inputs: { seed: 137, options: INPUTS.options }, difference: 'dataset was "facts", is null' },
     {
       inputs: { ...INPUTS, options: { a: null, b: [2, 1] } },
-      difference: 'options was {"a":null,"b":[1,2]}, is {"a":null,"b":[2,1]}',
+      difference: "--b was [1,2], is [2,1]",
+    },
+    {
+      inputs: { ...INPUTS, options: { a: 1, b: [1, 2], learningRate: 0.5 }, batchSize: 4 },
+      difference: "--a was null, is 1; --learning-rate was null, is 0.5; --batch-size was null, is 4",
+    },
+    {
+      inputs: { seed: 1, dataset: "x", limit: 1, kshot: 1, model: { name: "facts" } },
+      difference:
+        'dataset was "facts", is "x"; --seed was 137, is 1; options was {"a":null,"b":[1,2]}, is null; ' +
+        "--limit was null, is 1; and 2 more",
     },
     {
       inputs: { ...INPUTS, dataset: "x".repeat(100) },

@@ -215,7 +215,10 @@ gpuTest(
         assertEquals(stages[stage].inputs.model.dtype, "int8");
         const { code, stderr } = await run(task, args);
         assertEquals(code, 2);
-        assertStringIncludes(stderr, `The folder holds "${stage}" made with other inputs: model was `);
+        assertStringIncludes(
+          stderr,
+          `The folder holds "${stage}" made with other inputs: --dtype was "int8", is null`,
+        );
       }
     }),
 );
@@ -229,7 +232,10 @@ gpuTest(
       await interrupt("calibration-tune", args, "SIGKILL", folder, reached);
       const { code, stderr } = await run("calibration-tune", [...args, "--lr=1e-3"]);
       assertEquals(code, 2);
-      assertStringIncludes(stderr, 'The folder holds "train" made with other inputs: options was ');
+      assertStringIncludes(
+        stderr,
+        'The folder holds "train" made with other inputs: --lr was 0.0001, is 0.001',
+      );
     }),
 );
 

@@ -36,6 +36,7 @@ export interface Training extends Partial<Pick<TrainingContext, "batchSize" | "m
   readonly train?: readonly Labeled[];
   readonly validation?: readonly Labeled[];
   readonly log?: (step: number, values: Values) => void;
+  readonly warn?: (text: string) => void;
 }
 
 /** Trains in a folder; ten steps of four rows, unless told otherwise. */
@@ -50,6 +51,7 @@ export function train(folder: string, model: RecordingModel, given: Training = {
       maxSteps: given.maxSteps ?? 10,
       progress: { update() {} },
       log: given.log ?? (() => {}),
+      warn: given.warn,
       folder,
     },
   );

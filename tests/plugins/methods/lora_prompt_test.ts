@@ -49,6 +49,31 @@ Deno.test("lora-prompt leaves the divergence out, and with it the right answer, 
     assertEquals([branches, losses.map(({ kind }) => kind)], [[[]], ["choice"]]);
   }));
 
+Deno.test("lora-prompt measures the divergence from the adapter of refPeftDir, else from that of peftDir, else from none", () =>
+  withFolder(async (folder) => {
+    const one = await train(join(folder, "1"), new RecordingModel(), { options: { loraRank: 1 } });
+    const two = await train(join(folder, "2"), new RecordingModel(), { options: { loraRank: 2 } });
+    const ranks: (number | undefined)[] = [];
+    for (
+      const [index, options] of [
+        {},
+        { peftDir: one },
+        { refPeftDir: two },
+        { peftDir: one, refPeftDir: two },
+        { peftDir: one, refPeftDir: two, klDecay: 0 },
+      ].entries()
+    ) {
+      const model = new RecordingModel();
+      await train(join(folder, `run ${index}`), model, { options, maxSteps: 1 });
+      ranks.push(...model.references.map((reference) => reference?.options.rank));
+    }
+    assertEquals(ranks, [undefined, 1, 2, 2, undefined]);
+  }));
+
+Deno.test("lora-prompt says what each of its options does", () => {
+  assertEquals(Object.keys(loraPrompt.help!).sort(), Object.keys(loraPrompt.defaults).sort());
+});
+
 Deno.test("lora-prompt refuses a row that is longer than the model reads, naming it", () =>
   withFolder(async (folder) => {
     const model = new RecordingModel({ contextLength: 10 });
@@ -90,6 +115,10 @@ const refused: readonly (readonly [keyof LoraPromptOptions, readonly unknown[]])
   ["targetModules", [[]]],
   ["lr", [0, -1e-4, NaN]],
   ["warmupRatio", [-0.1, 1.1]],
+  ["gradientAccumulationSteps", [0, 1.5]],
+  ["maxTokenLength", [-1, 0.5]],
+  ["saveSteps", [-1, 0.5]],
+  ["evalSteps", [-1, 0.5]],
   ["klDecay", [-1]],
   ["klType", ["kl", ""]],
   ["labelSmoothing", [-0.1, 1.1]],
@@ -130,10 +159,16 @@ Deno.test("lora-prompt's defaults are the paper's recipe", () => {
     loraAlpha: 32,
     loraDropout: 0.1,
     targetModules: ["q_proj", "v_proj"],
+    peftDir: "",
     lr: 1e-4,
     warmupRatio: 0,
+    gradientAccumulationSteps: 1,
+    maxTokenLength: 0,
+    saveSteps: 0,
+    evalSteps: 0,
     klDecay: 1,
     klType: "jsd",
+    refPeftDir: "",
     labelSmoothing: 0,
   });
 });
