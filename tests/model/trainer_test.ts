@@ -97,6 +97,70 @@ for (const name of [...GOLDEN_CASES, ...FAMILY_CASES]) {
   });
 }
 
+/** Where the trainings with a reference adapter are recorded. */
+const REFERENCE = new URL("../golden/reference/", import.meta.url).pathname;
+
+/** Lends a recorded model with an adapter to train and one that divergences are measured from. */
+function withReference(
+  gpu: Gpu,
+  work: (model: Llama, adapter: LoraAdapter, reference: LoraAdapter) => Promise<void>,
+): Promise<void> {
+  return withGolden(gpu, "mha-f32", async (model) => {
+    const adapter = await loadAdapter(gpu, model.description, goldenPath("mha-f32", "adapter"));
+    const reference = await loadAdapter(gpu, model.description, `${REFERENCE}adapter`);
+    await work(model, adapter, reference);
+    adapter.free();
+    reference.free();
+  });
+}
+
+const OPTIMIZER = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 };
+
+for (const type of ["jsd", "forward_kl", "reverse_kl"] as const) {
+  gpuTest(
+    `${type} from another adapter gives the losses and gradients that PEFT and torch give`,
+    async (gpu) => {
+      const recorded = JSON.parse(await Deno.readTextFile(`${REFERENCE}expected.json`));
+      const { examples, losses } = recorded[type];
+      await withReference(gpu, async (model, adapter, reference) => {
+        const trainer = new LoraTrainer(model, adapter, OPTIMIZER, 1, reference);
+        for (const [step, expected] of losses.entries()) {
+          const { choice, divergence, gradientNorm } = await trainer.train(
+            [examples],
+            recorded.learning_rate,
+          );
+          assertClose([choice, divergence, gradientNorm], expected, LOSSES);
+          if (step > 0 || type !== "jsd") continue;
+          using file = await SafetensorsFile.open(`${REFERENCE}gradients_jsd.safetensors`);
+          for (const [tensor, values] of byName(adapter, await trainer.gradient())) {
+            const gradient = await file.values(file.tensors.get(tensor)!);
+            const largest = gradient.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+            assertClose(values, gradient, { absolute: GRADIENT * largest, relative: 0 });
+          }
+        }
+        trainer.free();
+      });
+    },
+  );
+}
+
+gpuTest("examples without a divergence need no pass of the reference adapter", async (gpu) => {
+  const { jsd: { examples } } = JSON.parse(await Deno.readTextFile(`${REFERENCE}expected.json`));
+  const choices = examples.map((example: TrainingExample) => ({
+    ...example,
+    losses: example.losses.slice(0, 1),
+  }));
+  await withReference(gpu, async (model, adapter, reference) => {
+    const results = [];
+    for (const given of [reference, undefined]) {
+      const trainer = new LoraTrainer(model, adapter, OPTIMIZER, 1, given);
+      results.push(await trainer.evaluate(choices));
+      trainer.free();
+    }
+    assertEquals(results[0], results[1]);
+  });
+});
+
 gpuTest("a fresh adapter is no divergence from the frozen model", async (gpu) => {
   const name = "mha-f32";
   const { training: { jsd: { examples, optimizer } } } = await readGolden(name);
