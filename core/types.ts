@@ -76,6 +76,8 @@ export interface Dataset<O extends Options = Options> extends PluginBase<O> {
   readonly splits: readonly Split[];
   /** What stands behind the colon, for help; absent if nothing may. */
   readonly argument?: string;
+  /** Which of `splits` are there, where that depends on what is asked for; all if absent. */
+  available?(request: DatasetRequest<O>): Promise<readonly Split[]>;
   /** Names of the datasets this one stands for; a collection has this instead of `read`. */
   expand?(request: DatasetRequest<O>): Promise<readonly string[]>;
   /** The rows of a split, in a fixed order. */

@@ -15,7 +15,11 @@ const BROKEN_PIPE = 141;
 
 /** Writes all of a text, however little the system takes at once. */
 export function write(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
-  const bytes = new TextEncoder().encode(text);
+  writeBytes(stream, new TextEncoder().encode(text));
+}
+
+/** Writes all bytes, however few the system takes at once. */
+export function writeBytes(stream: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Array): void {
   try {
     for (let done = 0; done < bytes.length;) done += stream.writeSync(bytes.subarray(done));
   } catch (error) {

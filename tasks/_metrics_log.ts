@@ -1,11 +1,17 @@
 import { dirname } from "node:path";
-import { fileError } from "../core/files.ts";
+import { dataError, fileError } from "../core/files.ts";
 import { write } from "./_io.ts";
 
-/** Numbers of each step, one JSON object a line, appended as they come. */
+/**
+ * Numbers of each step, one JSON object a line, appended as they come.
+ *
+ * A training that goes on from a checkpoint takes some steps again: the first step that is written drops the lines of
+ * this step and later ones, and what was half written, so that every step stands in the file once.
+ */
 export class MetricsLog implements Disposable {
   readonly #path: string;
   readonly #file: Deno.FsFile;
+  #isTrimmed = false;
 
   private constructor(path: string, file: Deno.FsFile) {
     this.#path = path;
@@ -15,14 +21,17 @@ export class MetricsLog implements Disposable {
   static async open(path: string): Promise<MetricsLog> {
     try {
       await Deno.mkdir(dirname(path), { recursive: true });
-      return new MetricsLog(path, await Deno.open(path, { create: true, append: true }));
+      return new MetricsLog(path, await Deno.open(path, { create: true, read: true, write: true }));
     } catch (error) {
       throw fileError(error, "write", path);
     }
   }
 
+  /** @throws {UserError} of kind `data` if the file holds something else than such lines, which is left alone */
   write(step: number, values: Readonly<Record<string, number>>): void {
     try {
+      if (!this.#isTrimmed) this.#dropFrom(step);
+      this.#isTrimmed = true;
       write(this.#file, `${JSON.stringify({ step, ...values })}\n`);
     } catch (error) {
       throw fileError(error, "write", this.#path);
@@ -32,4 +41,32 @@ export class MetricsLog implements Disposable {
   [Symbol.dispose](): void {
     this.#file.close();
   }
+
+  /** Leaves the lines of earlier steps, and stands behind them. */
+  #dropFrom(step: number): void {
+    const bytes = new Uint8Array(this.#file.statSync().size);
+    for (let done = 0; done < bytes.length;) {
+      const read = this.#file.readSync(bytes.subarray(done));
+      if (read === null) break;
+      done += read;
+    }
+    const decoder = new TextDecoder();
+    let kept = 0;
+    for (let line = 1, end = bytes.indexOf(10); end >= 0; line++, end = bytes.indexOf(10, kept)) {
+      if (stepOf(decoder.decode(bytes.subarray(kept, end)), `${this.#path}, line ${line}`) >= step) break;
+      kept = end + 1;
+    }
+    if (kept < bytes.length) this.#file.truncateSync(kept);
+    this.#file.seekSync(kept, Deno.SeekMode.Start);
+  }
+}
+
+function stepOf(line: string, where: string): number {
+  try {
+    const { step } = JSON.parse(line) as { step: unknown };
+    if (Number.isInteger(step)) return step as number;
+  } catch {
+    // Reported below.
+  }
+  throw dataError("Not the numbers of a step", where, "move the file away; the training itself can go on");
 }

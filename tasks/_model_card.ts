@@ -44,7 +44,8 @@ export function modelCard(facts: CardFacts): string {
     "## Method",
     training === undefined
       ? "The run it is from does not say how it was trained."
-      : Object.entries(training.settings).map(([name, value]) =>
+      // An empty text is an option that was not given.
+      : Object.entries(training.settings).filter(([, value]) => value !== "").map(([name, value]) =>
         `- ${name}: ${code(typeof value === "string" ? value : JSON.stringify(value))}`
       ).join("\n"),
     ...temperatureText(facts),

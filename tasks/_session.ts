@@ -39,6 +39,8 @@ export class Session {
   readonly registry = new Registry();
   /** The command line that began it, for `run.json`. */
   readonly command: string;
+  /** What the user is told who has interrupted it. */
+  advice = "The same command goes on where it was.";
   readonly #stop = new AbortController();
   #saving = false;
   readonly #models = new Map<string, OpenModel>();

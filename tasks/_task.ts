@@ -44,7 +44,7 @@ export async function runTask(task: Task, args: readonly string[] = Deno.args): 
     Deno.exit(0);
   } catch (error) {
     if (error instanceof Interrupted) {
-      note("Stopped. The same command goes on where it was.");
+      note(`Stopped. ${session.advice}`);
       Deno.exit(error.exitCode);
     }
     note(errorText(error));

@@ -20,6 +20,7 @@ import {
   UserError,
 } from "../core/mod.ts";
 import { saveTemperature } from "../model/temperature_file.ts";
+import { checkOutside, locateAdapters, type NamedAdapters } from "./_adapter_options.ts";
 import { checkpointFingerprint } from "./_checkpoint.ts";
 import {
   aboutRun,
@@ -33,10 +34,10 @@ import {
 } from "./_common.ts";
 import { defineFlags, type FlagSet, parseFlags, peekFlag, type Values } from "./_flags.ts";
 import { note, print } from "./_io.ts";
-import { MetricsLog } from "./_metrics_log.ts";
 import { ProgressBar } from "./_progress.ts";
 import type { Session } from "./_session.ts";
 import { runTask, type Task } from "./_task.ts";
+import { LOG_FILES, TrainingLog } from "./_training_log.ts";
 
 /** Flags of the task; the method's options come on top. */
 export const TUNE_FLAGS = defineFlags({
@@ -47,7 +48,11 @@ export const TUNE_FLAGS = defineFlags({
   "batch-size": { type: "number", help: "rows read at once", default: 4, least: 1 },
   "max-steps": { type: "number", help: "optimizer steps", default: 5000, least: 1 },
   "scale-temp": { type: "boolean", help: "fit a temperature on the validation split after it" },
+  "resume": { type: "boolean", help: "go on with what is in --log-dir", default: true },
 });
+
+/** What training leaves in the run folder. */
+const TRAINING_FILES = new RegExp(`^checkpoint-\\d+(\\.tmp)?$|${LOG_FILES.source}`);
 
 /** What the task made. */
 export interface TuneResult {
@@ -74,16 +79,18 @@ export async function calibrationTune(
     promptStyle: flags["prompt-style"],
   });
   checkTrainable(chosen);
+  const adapters = await locateAdapters(session, options);
   const inputs = {
     dataset: chosen.about,
     limit: flags.limit ?? null,
     model: await session.describeModel(modelName, chooseDtype(flags.dtype)),
     method: session.describe(method),
-    options: { ...options } as Json,
+    options: { ...options, ...adapters.about } as Json,
     batchSize,
     maxSteps,
     seed,
   };
+  if (!flags.resume) await startAnew(session, run, adapters);
   const skipped: string[] = [];
   const rng = createRng(seed).split("train");
   const trained = await run.stage("train", {
@@ -91,18 +98,19 @@ export async function calibrationTune(
     whenChanged,
     about: () => aboutRun(session),
     work: async () => {
-      await run.claim("train", inputs, /^(checkpoint-\d+(\.tmp)?|metrics\.jsonl)$/, whenChanged);
+      await run.claim("train", inputs, TRAINING_FILES, whenChanged);
       const rows = {
         train: await labeledRows(chosen, "train", flags.limit),
-        validation: await labeledRows(chosen, "validation", flags.limit),
+        validation: await validationRows(chosen, flags.limit, flags["scale-temp"]),
       };
       const model = await session.model(modelName, chooseDtype(flags.dtype));
-      using log = await MetricsLog.open(run.file("metrics.jsonl"));
+      using log = await TrainingLog.open(run.path);
       using progress = new ProgressBar("train", "steps");
-      const context = { options, rng, batchSize, maxSteps, progress, folder: run.path };
+      const context = { rng, batchSize, maxSteps, progress, folder: run.path, warn: note };
       const folder = await session.saving((signal) =>
         method.train(model, rows, {
           ...context,
+          options: { ...options, ...adapters.folders },
           signal,
           log: (step, values) => log.write(step, values),
         })
@@ -130,7 +138,7 @@ export async function calibrationTune(
         bounded: fitted!.bounded,
       }),
     work: async () => {
-      const rows = await labeledRows(chosen, "validation", flags.limit);
+      const rows = await validationRows(chosen, flags.limit, true);
       const model = await session.model(modelName, chooseDtype(flags.dtype));
       using progress = new ProgressBar("scale temperature");
       fitted = await fitOn(method, model, rows, {
@@ -158,13 +166,6 @@ async function fitOn(
   context: MethodContext & { readonly checkpoint: string },
 ): Promise<Temperature> {
   const decided = rows.filter(({ label }) => label !== null);
-  if (decided.length === 0) {
-    throw dataError(
-      "The validation split has no labelled rows",
-      "--scale-temp",
-      "label it, or leave --scale-temp out",
-    );
-  }
   const scored: { logits: readonly [number, number]; label: 0 | 1 }[] = [];
   let row = 0;
   for await (const score of method.predict(model, decided, context)) {
@@ -177,6 +178,18 @@ async function fitOn(
   return fitTemperature(scored);
 }
 
+/** Moves an earlier training out of the way, and says so. */
+async function startAnew(session: Session, run: RunFolder, adapters: NamedAdapters): Promise<void> {
+  await checkOutside(run.path, adapters);
+  session.advice = "Leave --no-resume out to go on where it was.";
+  const moved = await run.setAside(["train", "scale-temp"], TRAINING_FILES);
+  if (moved) {
+    note(
+      `--no-resume: the earlier training, ${moved.names.length} files and folders, is in ${moved.folder} now.`,
+    );
+  }
+}
+
 function warnUnbounded({ bounded, temperature }: Temperature): void {
   if (bounded) return;
   const { lowest, highest } = TEMPERATURE_LIMITS;
@@ -186,6 +199,31 @@ function warnUnbounded({ bounded, temperature }: Temperature): void {
     } confidence: the temperature ` +
       `is at its limit, ${temperature} (${lowest} to ${highest}). More validation rows would settle it.`,
   );
+}
+
+/**
+ * Rows to look at while training; none where the dataset has no validation split.
+ *
+ * @param needed whether something is to be fitted on them
+ */
+async function validationRows(
+  chosen: ChosenDataset,
+  limit: number | undefined,
+  needed: boolean,
+): Promise<readonly Labeled[]> {
+  const { dataset, request } = chosen;
+  const splits = await dataset.available?.(request) ?? dataset.splits;
+  const rows = splits.includes("validation") ? await labeledRows(chosen, "validation", limit) : [];
+  if (rows.some(({ label }) => label !== null)) return rows;
+  if (needed) {
+    throw dataError(
+      "There is no labelled validation row to fit a temperature on",
+      `${chosen.name}, needed for --scale-temp`,
+      "label a validation split, or leave --scale-temp out",
+    );
+  }
+  note("There is no labelled validation row: the training is not looked at from outside.");
+  return rows;
 }
 
 async function labeledRows(chosen: ChosenDataset, split: Split, limit = Infinity): Promise<Labeled[]> {
@@ -201,7 +239,7 @@ async function labeledRows(chosen: ChosenDataset, split: Split, limit = Infinity
     }
     rows.push(row);
   }
-  if (rows.length === 0) {
+  if (rows.length === 0 && split === "train") {
     throw dataError(`The ${split} split has no rows`, chosen.name, "label some answers first");
   }
   return rows;

@@ -21,6 +21,11 @@ export const offline: Dataset = {
   defaults: {},
   tags: ["train", "eval"],
   splits: SPLITS,
+  async available(request) {
+    const folder = await folderOf(request);
+    const there = await Promise.all(SPLITS.map((split) => isFolder(join(folder, split))));
+    return SPLITS.filter((_, index) => there[index]);
+  },
   async *read(split, request) {
     const taken = new Set<string>();
     for (const path of await filesOf(split, request)) {

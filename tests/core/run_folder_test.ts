@@ -1,7 +1,13 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { UserError } from "../../core/errors.ts";
 import { exists, hashFile, readJson } from "../../core/files.ts";
-import { canonical, RunFolder, type StageInputs, type StageOutcome } from "../../core/run_folder.ts";
+import {
+  canonical,
+  differences,
+  RunFolder,
+  type StageInputs,
+  type StageOutcome,
+} from "../../core/run_folder.ts";
 import { withFolder, writeFiles } from "../plugins/_folders.ts";
 import { killWhenReady } from "./_killed.ts";
 
@@ -321,6 +327,58 @@ Deno.test("RunFolder.claim() takes over a claim of which no file is left", () =>
     await claim(folder, { ...INPUTS, seed: 1 });
     assertEquals(await readJson(`${folder}/train.json`), { ...INPUTS, seed: 1 });
   }));
+
+// Starting anew.
+
+Deno.test("RunFolder.setAside() moves a stage's files and its entry into a run folder of their own, and no others", () =>
+  withFolder(async (folder) => {
+    await claim(folder, INPUTS);
+    await writeFiles(folder, { "checkpoint-5/adapter": "trained", "notes.txt": "mine" });
+    const { record } = await command(folder, async (run) => {
+      await run.stage("other", { inputs: {}, work: () => Promise.resolve([]) });
+      return await run.stage("train", {
+        inputs: INPUTS,
+        work: () => Promise.resolve([run.file("train.json")]),
+      });
+    });
+    const moved = await command(folder, (run) => run.setAside(["train"], UNFINISHED));
+    assertEquals(moved, { folder: `${folder}/earlier-1`, names: ["checkpoint-5", "train.json"] });
+    assertEquals(await read(folder, "notes.txt"), "mine");
+    assertEquals(await exists(`${folder}/checkpoint-5`), false);
+    await command(folder, (run) => {
+      assertEquals([run.record("train"), run.record("other")?.inputs], [undefined, {}]);
+      return Promise.resolve();
+    });
+    await command(`${folder}/earlier-1`, (run) => {
+      assertEquals([run.record("train"), run.record("other")], [record, undefined]);
+      return Promise.resolve();
+    });
+    assertEquals(await read(folder, "earlier-1/checkpoint-5/adapter"), "trained");
+  }));
+
+Deno.test("RunFolder.setAside() makes a new folder each time, and none where nothing is to be moved", () =>
+  withFolder(async (folder) => {
+    const aside = () => command(folder, (run) => run.setAside(["train"], UNFINISHED));
+    assertEquals(await aside(), undefined);
+    for (const number of [1, 2, 3]) {
+      await writeFiles(folder, { [`checkpoint-${number}/adapter`]: "trained" });
+      assertEquals((await aside())?.folder, `${folder}/earlier-${number}`);
+    }
+    assertEquals(await aside(), undefined);
+    assertEquals(await exists(`${folder}/earlier-4`), false);
+  }));
+
+Deno.test("differences() names each value that differs by where it stands, whatever the order of the keys", () => {
+  const before = { a: 1, b: { c: [1, 2], d: null, e: { f: "x" } }, g: { h: 1 } };
+  const now = { g: "h", b: { e: { f: "y" }, c: [2, 1] }, a: 1, i: 2 };
+  assertEquals(differences(before, now), [
+    { path: "b.c", was: [1, 2], is: [2, 1] },
+    { path: "b.e.f", was: "x", is: "y" },
+    { path: "g", was: { h: 1 }, is: "h" },
+    { path: "i", was: null, is: 2 },
+  ]);
+  assertEquals(differences({ a: 1, b: { c: 2, d: 3 } }, { b: { d: 3, c: 2 }, a: 1 }), []);
+});
 
 Deno.test("canonical() gives equal values equal text, whatever the order of their keys", () => {
   assertEquals(canonical({ b: [1, { d: null, c: "x" }], a: true }), '{"a":true,"b":[1,{"c":"x","d":null}]}');

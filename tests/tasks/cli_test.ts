@@ -47,7 +47,9 @@ Deno.test("generate --help names its stages", async () => {
 });
 
 Deno.test("calibration-tune --help shows the options of the method that is trained by default", async () => {
-  assertStringIncludes((await succeed("calibration-tune", ["--help"])).stdout, "--kl-decay=<n>");
+  const { stdout } = await succeed("calibration-tune", ["--help"]);
+  assertMatch(stdout, /--kl-decay=<n> +weight of staying close to the reference \(1\)\n/);
+  assertMatch(stdout, /--ref-peft-dir=<text> +adapter of the reference; else --peft-dir, or none\n/);
 });
 
 Deno.test("calibration-tune --help shows the options of a stranger's method", async () => {

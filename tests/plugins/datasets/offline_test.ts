@@ -126,6 +126,13 @@ Deno.test("offline refuses a file in place of a folder", () =>
     assertEquals([error.what, error.kind], [`There is no folder ${folder}/rows.csv`, "data"]);
   }));
 
+Deno.test("offline knows which splits a folder has before it is read", () =>
+  withFolder(async (folder) => {
+    await writeFiles(folder, { "train/0.csv": HEADER, "test/0.csv": HEADER, "validation": "a file" });
+    assertEquals(await offline.available!(request(folder)), ["train", "test"]);
+    await assertRejects(() => offline.available!(request(`${folder}/none`)), UserError, "There is no folder");
+  }));
+
 Deno.test("offline says which splits a folder has when the one asked for is missing or without files", () =>
   withFolder(async (folder) => {
     await writeRows(`${folder}/train/0.csv`, [row("a")]);

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { join } from "node:path";
-import { exists, loraPrompt, type LoraPromptOptions, UserError } from "@credence/credence";
+import { exists, flagName, loraPrompt, type LoraPromptOptions, UserError } from "@credence/credence";
 import { testMethod } from "@credence/credence/testing";
 import { withFolder } from "../_folders.ts";
 import { RecordingModel } from "./_recording_model.ts";
@@ -72,6 +72,12 @@ Deno.test("lora-prompt measures the divergence from the adapter of refPeftDir, e
 
 Deno.test("lora-prompt says what each of its options does", () => {
   assertEquals(Object.keys(loraPrompt.help!).sort(), Object.keys(loraPrompt.defaults).sort());
+});
+
+Deno.test("docs/training.md has a row for each of lora-prompt's options", async () => {
+  const text = await Deno.readTextFile(new URL("../../../docs/training.md", import.meta.url));
+  const rows = [...text.matchAll(/^\| `--([a-z-]+)` /gm)].map(([, flag]) => flag);
+  assertEquals(rows.sort(), Object.keys(loraPrompt.defaults).map(flagName).sort());
 });
 
 Deno.test("lora-prompt refuses a row that is longer than the model reads, naming it", () =>
