@@ -1,7 +1,6 @@
 /** `deno task generate outputs|labels`: the model's answers, and whether they are right. */
 import {
   dataError,
-  exists,
   generateAnswers,
   type Json,
   type Label,
@@ -202,12 +201,15 @@ export async function generateLabels(
   return { logDir: run.path, rows, skipped };
 }
 
-/** The splits asked for, or those the folder has. */
-async function splitsPresent(chosen: ChosenDataset, text: string | undefined): Promise<readonly Split[]> {
-  const splits = chooseSplits(text, chosen.dataset);
-  if (text !== undefined || chosen.dataset.name !== "offline") return splits;
-  const present: Split[] = [];
-  for (const split of splits) if (await exists(`${chosen.request.argument}/${split}`)) present.push(split);
+/** The splits asked for, or those that are there. */
+async function splitsPresent(
+  { dataset, request }: ChosenDataset,
+  text: string | undefined,
+): Promise<readonly Split[]> {
+  const splits = chooseSplits(text, dataset);
+  if (text !== undefined || !dataset.available) return splits;
+  const there = await dataset.available(request);
+  const present = splits.filter((split) => there.includes(split));
   return present.length > 0 ? present : splits;
 }
 
