@@ -167,30 +167,31 @@ export class RunFolder implements Disposable {
   }
 
   /**
-   * Moves what stages have made out of the way and forgets that they ran, so that they start anew. What is moved makes
-   * a run folder of its own, `earlier-<n>`; nothing is deleted.
+   * Moves what a stage has made out of the way, so that it starts anew, and forgets that it ran, and so of stages that
+   * have written into what is moved. What is moved makes a run folder of its own, `earlier-<n>`; nothing is deleted.
    *
-   * @param files which files and folders of the run are meant, besides the stages' markers
+   * @param files which files and folders of the run are meant, besides the stage's marker
    * @returns where they are now, and their names; nothing if there was nothing to move
    */
   async setAside(
-    stages: readonly string[],
+    stage: string,
     files: RegExp,
   ): Promise<{ readonly folder: string; readonly names: readonly string[] } | undefined> {
-    const markers = stages.map((stage) => `${stage}.json`);
     const names: string[] = [];
     let last = 0;
     for await (const { name } of Deno.readDir(this.path)) {
-      if (files.test(name) || markers.includes(name)) names.push(name);
+      if (files.test(name) || name === `${stage}.json`) names.push(name);
       last = Math.max(last, Number(/^earlier-(\d+)$/.exec(name)?.[1] ?? 0));
     }
     if (names.length === 0) return undefined;
     const folder = this.file(`earlier-${last + 1}`);
-    const all = Object.entries(this.#manifest.stages), moved = all.filter(([name]) => stages.includes(name));
-    await writeJsonAtomic(join(folder, "run.json"), { version: 1, stages: Object.fromEntries(moved) });
+    const isMoved = ([name, { outputs }]: [string, StageRecord]) =>
+      name === stage || Object.keys(outputs).some((path) => names.includes(path.split(/[\\/]/)[0]));
+    const all = Object.entries(this.#manifest.stages);
+    const part = (moved: boolean) => Object.fromEntries(all.filter((entry) => isMoved(entry) === moved));
+    await writeJsonAtomic(join(folder, "run.json"), { ...this.#manifest, stages: part(true) });
     for (const name of names) await Deno.rename(this.file(name), join(folder, name));
-    const kept = all.filter(([name]) => !stages.includes(name));
-    this.#manifest = { ...this.#manifest, stages: Object.fromEntries(kept) };
+    this.#manifest = { ...this.#manifest, stages: part(false) };
     await writeJsonAtomic(this.file("run.json"), this.#manifest);
     return { folder, names: names.sort() };
   }

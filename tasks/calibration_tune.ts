@@ -182,7 +182,7 @@ async function fitOn(
 async function startAnew(session: Session, run: RunFolder, adapters: NamedAdapters): Promise<void> {
   await checkOutside(run.path, adapters);
   session.advice = "Leave --no-resume out to go on where it was.";
-  const moved = await run.setAside(["train", "scale-temp"], TRAINING_FILES);
+  const moved = await run.setAside("train", TRAINING_FILES);
   if (moved) {
     note(
       `--no-resume: the earlier training, ${moved.names.length} files and folders, is in ${moved.folder} now.`,

@@ -335,22 +335,31 @@ Deno.test("RunFolder.setAside() moves a stage's files and its entry into a run f
     await claim(folder, INPUTS);
     await writeFiles(folder, { "checkpoint-5/adapter": "trained", "notes.txt": "mine" });
     const { record } = await command(folder, async (run) => {
-      await run.stage("other", { inputs: {}, work: () => Promise.resolve([]) });
+      await run.stage("other", { inputs: {}, work: () => Promise.resolve([run.file("notes.txt")]) });
+      await run.stage("scale", {
+        inputs: {},
+        work: () => Promise.resolve([run.file("checkpoint-5/adapter")]),
+      });
       return await run.stage("train", {
         inputs: INPUTS,
         work: () => Promise.resolve([run.file("train.json")]),
       });
     });
-    const moved = await command(folder, (run) => run.setAside(["train"], UNFINISHED));
+    const moved = await command(folder, (run) => run.setAside("train", UNFINISHED));
     assertEquals(moved, { folder: `${folder}/earlier-1`, names: ["checkpoint-5", "train.json"] });
     assertEquals(await read(folder, "notes.txt"), "mine");
     assertEquals(await exists(`${folder}/checkpoint-5`), false);
     await command(folder, (run) => {
-      assertEquals([run.record("train"), run.record("other")?.inputs], [undefined, {}]);
+      assertEquals(["train", "scale", "other"].map((stage) => run.record(stage) !== undefined), [
+        false,
+        false,
+        true,
+      ]);
       return Promise.resolve();
     });
     await command(`${folder}/earlier-1`, (run) => {
       assertEquals([run.record("train"), run.record("other")], [record, undefined]);
+      assertEquals(run.record("scale")?.inputs, {});
       return Promise.resolve();
     });
     assertEquals(await read(folder, "earlier-1/checkpoint-5/adapter"), "trained");
@@ -358,7 +367,7 @@ Deno.test("RunFolder.setAside() moves a stage's files and its entry into a run f
 
 Deno.test("RunFolder.setAside() makes a new folder each time, and none where nothing is to be moved", () =>
   withFolder(async (folder) => {
-    const aside = () => command(folder, (run) => run.setAside(["train"], UNFINISHED));
+    const aside = () => command(folder, (run) => run.setAside("train", UNFINISHED));
     assertEquals(await aside(), undefined);
     for (const number of [1, 2, 3]) {
       await writeFiles(folder, { [`checkpoint-${number}/adapter`]: "trained" });
