@@ -136,11 +136,12 @@ export async function trainAdapter<O extends AdapterTrainingOptions>(
       await trainer.save(path);
     });
   try {
+    const batchesOf = batchReader(examples, batchSize, options.gradientAccumulationSteps, rng);
     const tenth = Math.ceil(maxSteps / TIMES);
     const isDue = (every: number) => trainer.step % (every || tenth) === 0 || trainer.step === maxSteps;
     let last = newest;
     while (trainer.step < maxSteps) {
-      const batches = batchesOf(examples, trainer.step, batchSize, options.gradientAccumulationSteps, rng);
+      const batches = batchesOf(trainer.step);
       const learningRate = schedule(trainer.step, maxSteps, options);
       const began = performance.now();
       const losses = await trainer.train(batches, learningRate);
@@ -256,26 +257,25 @@ export function withinLength(
   return kept;
 }
 
-/** The batches of a step: each epoch has an order of its own, which depends on the seed and the epoch only. */
-function batchesOf(
+/** Gives the batches of a step: each epoch has an order of its own, which depends on the seed and the epoch only. */
+function batchReader(
   examples: readonly TrainingExample[],
-  step: number,
   size: number,
   count: number,
   rng: Rng,
-): TrainingExample[][] {
-  const orders = new Map<number, readonly number[]>();
+): (step: number) => TrainingExample[][] {
+  // A step lies in one epoch or a few; the last one's order serves the next step too.
+  let known = -1, order: readonly number[] = [];
   const at = (position: number) => {
     const epoch = Math.floor(position / examples.length);
-    let order = orders.get(epoch);
-    if (!order) orders.set(epoch, order = rng.split(`epoch ${epoch}`).permutation(examples.length));
+    if (epoch !== known) [known, order] = [epoch, rng.split(`epoch ${epoch}`).permutation(examples.length)];
     return examples[order[position % examples.length]];
   };
-  const first = step * size * count;
-  return Array.from(
-    { length: count },
-    (_, batch) => Array.from({ length: size }, (_, row) => at(first + batch * size + row)),
-  );
+  return (step) =>
+    Array.from(
+      { length: count },
+      (_, batch) => Array.from({ length: size }, (_, row) => at((step * count + batch) * size + row)),
+    );
 }
 
 /** Linear warm-up, then half a cosine down to 0. */
