@@ -160,7 +160,7 @@ export class RunFolder implements Disposable {
     const left: string[] = [];
     for await (const { name } of Deno.readDir(this.path)) if (unfinished.test(name)) left.push(name);
     if (left.length > 0 && whenChanged === "refuse") {
-      throw before ? this.#otherInputs(stage, difference) : this.#unknownOrigin(stage, left[0]);
+      throw before ? this.#otherInputs(stage, difference, path) : this.#unknownOrigin(stage, left[0]);
     }
     for (const name of left) await Deno.remove(this.file(name), { recursive: true });
     await writeJsonAtomic(path, inputs);
@@ -213,12 +213,13 @@ export class RunFolder implements Disposable {
     return { all, any, changed };
   }
 
-  #otherInputs(stage: string, difference: string): UserError {
+  #otherInputs(stage: string, difference: string, where = this.file("run.json")): UserError {
+    const anew = stage === "train" ? "; --no-resume starts anew" : "";
     return new UserError({
       kind: "usage",
       what: `The folder holds "${stage}" made with other inputs: ${difference}`,
-      where: this.file("run.json"),
-      fix: "choose another --log-dir, or give the same flags to go on with this one",
+      where,
+      fix: `choose another --log-dir, or give the same flags to go on with this one${anew}`,
     });
   }
 

@@ -190,6 +190,8 @@ export interface TrainingContext<O extends Options = Options> extends MethodCont
 export interface Method<O extends Options = Options> extends PluginBase<O> {
   /** Marks the contract: `train` and `predict`. */
   readonly kind: "method";
+  /** Refuses options with which it could not work, so that this is said before a model is loaded. */
+  check?(options: O): void;
   /**
    * Trains, and resolves to the folder of the last checkpoint. Reads only training and validation rows. Absent in a
    * method that needs no training.

@@ -10,28 +10,21 @@ import { write } from "./_io.ts";
  */
 export class MetricsLog implements Disposable {
   readonly #path: string;
-  readonly #file: Deno.FsFile;
-  #isTrimmed = false;
+  #file?: Deno.FsFile;
 
-  private constructor(path: string, file: Deno.FsFile) {
+  /** @param path of the file, which is made with the first step */
+  constructor(path: string) {
     this.#path = path;
-    this.#file = file;
-  }
-
-  static async open(path: string): Promise<MetricsLog> {
-    try {
-      await Deno.mkdir(dirname(path), { recursive: true });
-      return new MetricsLog(path, await Deno.open(path, { create: true, read: true, write: true }));
-    } catch (error) {
-      throw fileError(error, "write", path);
-    }
   }
 
   /** @throws {UserError} of kind `data` if the file holds something else than such lines, which is left alone */
   write(step: number, values: Readonly<Record<string, number>>): void {
     try {
-      if (!this.#isTrimmed) this.#dropFrom(step);
-      this.#isTrimmed = true;
+      if (!this.#file) {
+        Deno.mkdirSync(dirname(this.#path), { recursive: true });
+        this.#file = Deno.openSync(this.#path, { create: true, read: true, write: true });
+        this.#dropFrom(this.#file, step);
+      }
       write(this.#file, `${JSON.stringify({ step, ...values })}\n`);
     } catch (error) {
       throw fileError(error, "write", this.#path);
@@ -39,14 +32,14 @@ export class MetricsLog implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#file.close();
+    this.#file?.close();
   }
 
   /** Leaves the lines of earlier steps, and stands behind them. */
-  #dropFrom(step: number): void {
-    const bytes = new Uint8Array(this.#file.statSync().size);
+  #dropFrom(file: Deno.FsFile, step: number): void {
+    const bytes = new Uint8Array(file.statSync().size);
     for (let done = 0; done < bytes.length;) {
-      const read = this.#file.readSync(bytes.subarray(done));
+      const read = file.readSync(bytes.subarray(done));
       if (read === null) break;
       done += read;
     }
@@ -56,8 +49,8 @@ export class MetricsLog implements Disposable {
       if (stepOf(decoder.decode(bytes.subarray(kept, end)), `${this.#path}, line ${line}`) >= step) break;
       kept = end + 1;
     }
-    if (kept < bytes.length) this.#file.truncateSync(kept);
-    this.#file.seekSync(kept, Deno.SeekMode.Start);
+    if (kept < bytes.length) file.truncateSync(kept);
+    file.seekSync(kept, Deno.SeekMode.Start);
   }
 }
 

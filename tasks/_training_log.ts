@@ -10,14 +10,10 @@ export class TrainingLog implements Disposable {
   readonly #metrics: MetricsLog;
   readonly #events: EventFile;
 
-  private constructor(metrics: MetricsLog, events: EventFile) {
-    this.#metrics = metrics;
-    this.#events = events;
-  }
-
-  /** Opens the log of a run folder; a training that goes on replaces the steps that it takes again. */
-  static async open(folder: string): Promise<TrainingLog> {
-    return new TrainingLog(await MetricsLog.open(join(folder, "metrics.jsonl")), new EventFile(folder));
+  /** @param folder of the run; a training that goes on in it replaces the steps that it takes again */
+  constructor(folder: string) {
+    this.#metrics = new MetricsLog(join(folder, "metrics.jsonl"));
+    this.#events = new EventFile(folder);
   }
 
   write(step: number, values: Readonly<Record<string, number>>): void {

@@ -74,6 +74,7 @@ export async function calibrationTune(
   const { "model-name": modelName, "max-steps": maxSteps, "batch-size": batchSize, seed } = flags;
   const method = trainable(session.registry.get("method", flags.method).plugin);
   const options = resolveOptions(method, methodOptions);
+  method.check?.(options);
   const [chosen] = await chooseDatasets(session, flags.dataset, {
     dataDir: flags["data-dir"],
     promptStyle: flags["prompt-style"],
@@ -104,7 +105,7 @@ export async function calibrationTune(
         validation: await validationRows(chosen, flags.limit, flags["scale-temp"]),
       };
       const model = await session.model(modelName, chooseDtype(flags.dtype));
-      using log = await TrainingLog.open(run.path);
+      using log = new TrainingLog(run.path);
       using progress = new ProgressBar("train", "steps");
       const context = { rng, batchSize, maxSteps, progress, folder: run.path, warn: note };
       const folder = await session.saving((signal) =>

@@ -68,21 +68,27 @@ export const loraPrompt: TrainableMethod<LoraPromptOptions> = {
     refPeftDir: "adapter of the reference; else --peft-dir, or none",
     labelSmoothing: "share of a label spread over both answers",
   },
+  check,
   train,
   predict,
 };
+
+function check(options: LoraPromptOptions): void {
+  const { klDecay, klType, labelSmoothing } = options;
+  checkTrainingOptions(loraPrompt.name, options, [
+    ["klDecay", klDecay >= 0, "a number from 0"],
+    ["klType", DIVERGENCES.includes(klType), `one of ${DIVERGENCES.join(", ")}`],
+    ["labelSmoothing", labelSmoothing >= 0 && labelSmoothing <= 1, "a number from 0 to 1"],
+  ]);
+}
 
 async function train(
   model: LanguageModel,
   rows: TrainingRows,
   context: TrainingContext<LoraPromptOptions>,
 ): Promise<string> {
-  const { options } = context, { klDecay, klType, labelSmoothing } = options;
-  checkTrainingOptions(loraPrompt.name, options, [
-    ["klDecay", klDecay >= 0, "a number from 0"],
-    ["klType", DIVERGENCES.includes(klType), `one of ${DIVERGENCES.join(", ")}`],
-    ["labelSmoothing", labelSmoothing >= 0 && labelSmoothing <= 1, "a number from 0 to 1"],
-  ]);
+  const { options } = context, { klDecay } = options;
+  check(options);
   const trainRows = decided(rows.train);
   const tokens = answerTokens(model.tokenizer);
   const exampleOf = (row: Labeled, id: number) => example(model, row, id, tokens, options);

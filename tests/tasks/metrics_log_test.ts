@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { join } from "node:path";
 import { UserError } from "../../core/mod.ts";
 import { MetricsLog } from "../../tasks/_metrics_log.ts";
@@ -8,15 +8,15 @@ Deno.test("MetricsLog appends one line a step to what is there", () =>
   withFolder(async (folder) => {
     const path = join(folder, "run", "metrics.jsonl");
     for (const step of [1, 2]) {
-      using log = await MetricsLog.open(path);
+      using log = new MetricsLog(path);
       log.write(step, { loss: step / 2 });
     }
     assertEquals(await Deno.readTextFile(path), '{"step":1,"loss":0.5}\n{"step":2,"loss":1}\n');
   }));
 
 /** Writes steps to a log as one session does. */
-async function session(path: string, steps: readonly number[]): Promise<void> {
-  using log = await MetricsLog.open(path);
+function session(path: string, steps: readonly number[]): void {
+  using log = new MetricsLog(path);
   for (const step of steps) log.write(step, { loss: step });
 }
 
@@ -42,7 +42,7 @@ for (
     withFolder(async (folder) => {
       const path = join(folder, "metrics.jsonl");
       await Deno.writeTextFile(path, before);
-      await session(path, steps);
+      session(path, steps);
       assertEquals(await Deno.readTextFile(path), lines(...after));
     }));
 }
@@ -51,8 +51,14 @@ Deno.test("MetricsLog keeps all lines of a file that it writes nothing to", () =
   withFolder(async (folder) => {
     const path = join(folder, "metrics.jsonl");
     await Deno.writeTextFile(path, lines(1, 2));
-    await session(path, []);
+    session(path, []);
     assertEquals(await Deno.readTextFile(path), lines(1, 2));
+  }));
+
+Deno.test("MetricsLog makes no file before there is something to write", () =>
+  withFolder(async (folder) => {
+    session(join(folder, "metrics.jsonl"), []);
+    assertEquals(await Array.fromAsync(Deno.readDir(folder)), []);
   }));
 
 Deno.test("MetricsLog refuses a file of something else, and leaves it as it is", () =>
@@ -60,7 +66,7 @@ Deno.test("MetricsLog refuses a file of something else, and leaves it as it is",
     const path = join(folder, "metrics.jsonl");
     for (const text of ["my notes\n", '{"step":1}\n\n', '{"loss":1}\n', "null\n"]) {
       await Deno.writeTextFile(path, text);
-      const { kind, where } = await assertRejects(() => session(path, [5]), UserError);
+      const { kind, where } = assertThrows(() => session(path, [5]), UserError);
       assertEquals([kind, where], ["data", `${path}, line ${text.startsWith('{"step"') ? 2 : 1}`]);
       assertEquals(await Deno.readTextFile(path), text);
     }
@@ -69,8 +75,8 @@ Deno.test("MetricsLog refuses a file of something else, and leaves it as it is",
 Deno.test({
   name: "MetricsLog says that the disk is full",
   ignore: Deno.build.os !== "linux",
-  fn: async () => {
-    using log = await MetricsLog.open("/dev/full");
+  fn: () => {
+    using log = new MetricsLog("/dev/full");
     const { kind, what } = assertThrows(() => log.write(1, { loss: 1 }), UserError);
     assertEquals({ kind, what }, { kind: "data", what: "Cannot write /dev/full: the disk is full" });
   },

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { exists } from "../../core/mod.ts";
-import { available, ROOT, run, succeed, withFolder, writeLabels } from "./_cli.ts";
+import { available, NO_DRIVER, ROOT, run, succeed, withFolder, writeLabels } from "./_cli.ts";
 
 const ACME = join(ROOT, "tests", "third_party", "acme", "mod.ts");
 
@@ -155,7 +155,47 @@ gpuTest("target modules that match nothing are refused: there would be nothing t
   assertStringIncludes(stderr, "q_proj");
 });
 
+Deno.test("options that cannot work are refused before a driver or a model is needed, and leave nothing behind", () =>
+  withFolder(async (folder) => {
+    const args = tuning(folder, await writeLabels(folder));
+    for (
+      const [flag, what] of [
+        ["--kl-type=js", 'Option "klType" is "js"'],
+        ["--save-steps=1.5", 'Option "saveSteps" is 1.5'],
+        ["--gradient-accumulation-steps=0", 'Option "gradientAccumulationSteps" is 0'],
+        ["--lr=0", 'Option "lr" is 0'],
+      ]
+    ) {
+      const { code, stderr } = await run("calibration-tune", [...args, flag], NO_DRIVER);
+      assertEquals(code, 2, stderr);
+      assertStringIncludes(stderr, what);
+    }
+    assertEquals((await Array.fromAsync(Deno.readDir(join(folder, "run")))).map(({ name }) => name), [
+      ".lock",
+    ]);
+  }));
+
 // What lies in the run folder already.
+
+gpuTest("a training that was refused before its first step can be given other flags", async (folder) => {
+  const args = tuning(folder, await writeLabels(folder));
+  await refused([...args, "--target-modules=c_attn"], 4);
+  await refused([...args, "--max-token-length=5"], 4);
+  await succeed("calibration-tune", args);
+});
+
+gpuTest(
+  "a loss that is no number ends the training with the step, its rows, and how to start anew",
+  async (folder) => {
+    const args = tuning(folder, await writeLabels(folder));
+    const stderr = await refused([...args, "--lr=1e30"], 4);
+    assertMatch(stderr, /The loss of step 2 is NaN\n {2}where: training rows (\w{16}, ){3}\w{16}\n/);
+    assertMatch(stderr, /use a lower --lr; the last good checkpoint is .*checkpoint-1/);
+    assertStringIncludes(await refused(args, 2), "--lr was 1e+30, is 0.0001");
+    assertStringIncludes(await refused(args, 2), "; --no-resume starts anew");
+    await succeed("calibration-tune", [...args, "--no-resume"]);
+  },
+);
 
 gpuTest(
   "an unfinished training of another model, method or option is refused, naming the flags",
