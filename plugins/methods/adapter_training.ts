@@ -139,7 +139,8 @@ export async function trainAdapter<O extends AdapterTrainingOptions>(
     const batchesOf = batchReader(examples, batchSize, options.gradientAccumulationSteps, rng);
     const tenth = Math.ceil(maxSteps / TIMES);
     const isDue = (every: number) => trainer.step % (every || tenth) === 0 || trainer.step === maxSteps;
-    let last = newest;
+    // A checkpoint is known to be good once a loss of its weights is a finite number.
+    let last = newest, good: string | undefined;
     while (trainer.step < maxSteps) {
       const batches = batchesOf(trainer.step);
       const learningRate = schedule(trainer.step, maxSteps, options);
@@ -149,8 +150,9 @@ export async function trainAdapter<O extends AdapterTrainingOptions>(
       const { step } = trainer, rows = batches.flat();
       const loss = lossOf(losses, klDecay);
       const where = `training rows ${rows.map(({ id }) => ids[id]).join(", ")}`;
-      checkFinite(`loss of step ${step}`, loss, where, last);
-      checkFinite(`gradient norm of step ${step}`, losses.gradientNorm, where, last);
+      checkFinite(`loss of step ${step}`, loss, where, good);
+      checkFinite(`gradient norm of step ${step}`, losses.gradientNorm, where, good);
+      good = last;
       log(step, {
         loss,
         q_loss: losses.choice,
@@ -161,13 +163,15 @@ export async function trainAdapter<O extends AdapterTrainingOptions>(
         tokens_per_second: rows.reduce((sum, row) => sum + tokenCount(row), 0) / seconds,
       });
       progress.update(step, maxSteps, `loss ${loss.toFixed(3)}`);
-      if (isDue(options.evalSteps) && validation.length > 0) {
+      const isLookedAt = isDue(options.evalSteps) && validation.length > 0;
+      if (isLookedAt) {
         const seen = await evaluateInBatches(trainer, validation, batchSize);
-        checkFinite(`validation loss of step ${step}`, lossOf(seen, klDecay), "validation rows", last);
+        checkFinite(`validation loss of step ${step}`, lossOf(seen, klDecay), "validation rows", good);
         log(step, { eval_q_loss: seen.choice, eval_kl_loss: seen.divergence });
       }
       const stopped = signal?.aborted ?? false;
       if (isDue(options.saveSteps) || stopped) last = await save();
+      if (isLookedAt) good = last;
       if (step < maxSteps) signal?.throwIfAborted();
     }
     return last ?? await save();
@@ -352,8 +356,8 @@ function tokenCount({ prefix, branches }: TrainingExample): number {
 }
 
 /** Stops a training that has gone astray, before its weights are written over good ones. */
-function checkFinite(what: string, value: number, where: string, last: string | undefined): void {
+function checkFinite(what: string, value: number, where: string, good: string | undefined): void {
   if (Number.isFinite(value)) return;
-  const left = last === undefined ? "there is no checkpoint yet" : `the last good checkpoint is ${last}`;
+  const left = good === undefined ? "there is no good checkpoint yet" : `the last good checkpoint is ${good}`;
   throw dataError(`The ${what} is ${value}`, where, `use a lower --lr; ${left}`);
 }

@@ -362,6 +362,17 @@ Deno.test("Training an adapter stops when the loss is no number, naming step, ro
     assertEquals(await namesIn(folder), ["checkpoint-2", "checkpoint-4"]);
   }));
 
+Deno.test("Training an adapter does not call a checkpoint good whose weights gave the loss that is no number", () =>
+  withFolder(async (folder) => {
+    const model = new RecordingModel({}, (step, losses) => step === 5 ? { ...losses, choice: NaN } : losses);
+    const error = await assertRejects(
+      () => train(folder, model, { maxSteps: 20, validation: [], options: { saveSteps: 1 } }),
+      UserError,
+    );
+    assertStringIncludes(error.fix, join(folder, "checkpoint-3"));
+    assertEquals((await namesIn(folder)).length, 4);
+  }));
+
 Deno.test("Training an adapter names no checkpoint when the loss diverges before the first", () =>
   withFolder(async (folder) => {
     const model = new RecordingModel({}, (_, losses) => ({ ...losses, divergence: Infinity }));
@@ -370,7 +381,7 @@ Deno.test("Training an adapter names no checkpoint when the loss diverges before
       UserError,
       "The loss of step 1 is Infinity",
     );
-    assertStringIncludes(error.fix, "there is no checkpoint yet");
+    assertStringIncludes(error.fix, "there is no good checkpoint yet");
     assertEquals(await namesIn(folder), []);
   }));
 
