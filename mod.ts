@@ -40,6 +40,7 @@ export type {
   Score,
   Scored,
   StepResult,
+  Tally,
   Tokenizer,
   TrainableMethod,
   Trainer,
@@ -100,11 +101,13 @@ export {
 } from "./core/mod.ts";
 export type { Answered, AnswerOptions, PromptRun, ReportedRun, Summary } from "./core/mod.ts";
 export {
+  binEdges,
   estimate,
   fitTemperature,
   probabilityCorrect,
   probabilityOf,
   RESAMPLES,
+  tally,
   TEMPERATURE_LIMITS,
 } from "./core/mod.ts";
 export type { Estimate, ScoredLogits, Temperature, Undefined } from "./core/mod.ts";
@@ -143,7 +146,7 @@ export type { SourceFile } from "./kernels/specialise.ts";
 export type { DType, Tensor } from "./kernels/tensor.ts";
 
 // The built-in plugins.
-export { builtins } from "./plugins/mod.ts";
+export { builtins, defaultMetrics } from "./plugins/mod.ts";
 export { facts } from "./plugins/datasets/facts.ts";
 export { evaluation, mmlu } from "./plugins/datasets/mmlu.ts";
 export { mmluPro } from "./plugins/datasets/mmlu_pro.ts";
@@ -155,12 +158,26 @@ export { substring } from "./plugins/labelers/substring.ts";
 export type { AdapterTrainingOptions } from "./plugins/methods/adapter_training.ts";
 export { loraPrompt } from "./plugins/methods/lora_prompt.ts";
 export type { LoraPromptOptions } from "./plugins/methods/lora_prompt.ts";
-export { accuracy } from "./plugins/metrics/accuracy.ts";
+export { accuracy, uncAccuracy } from "./plugins/metrics/accuracy.ts";
+export { auprcCorrect, auprcWrong } from "./plugins/metrics/auprc.ts";
+export { aurc, eAurc, prr } from "./plugins/metrics/aurc.ts";
 export { auroc } from "./plugins/metrics/auroc.ts";
-export { brier } from "./plugins/metrics/brier.ts";
-export { ece } from "./plugins/metrics/ece.ts";
+export { brier, brierReliability, brierResolution, brierUncertainty } from "./plugins/metrics/brier.ts";
+export type { BrierPartOptions } from "./plugins/metrics/brier.ts";
+export {
+  accuracyAtCoverage50,
+  accuracyAtCoverage70,
+  accuracyAtCoverage80,
+  accuracyAtCoverage90,
+  coverageAtAccuracy90,
+  thresholdAtAccuracy90,
+} from "./plugins/metrics/coverage.ts";
+export type { CoverageOptions, ThresholdOptions } from "./plugins/metrics/coverage.ts";
+export { ace, ece, eceDebiased, eceL2, eceMass, eceMassL2, mce, mceMass } from "./plugins/metrics/ece.ts";
 export type { EceOptions } from "./plugins/metrics/ece.ts";
 export { nll } from "./plugins/metrics/nll.ts";
+export { seedEce } from "./plugins/metrics/seed_ece.ts";
+export { smece } from "./plugins/metrics/smece.ts";
 export { llama } from "./plugins/models/llama.ts";
 export { mistral } from "./plugins/models/mistral.ts";
 export { mixtral } from "./plugins/models/mixtral.ts";

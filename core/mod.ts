@@ -50,6 +50,7 @@ export type { PredictionRow } from "./predictions.ts";
 export { answerTokens, encodeWithin, queryText, ROMAN_CHOICE } from "./query.ts";
 export type { QueryFormat } from "./query.ts";
 export { redact } from "./redact.ts";
+export { binEdges } from "./reliability.ts";
 export { createRng } from "./rng.ts";
 export { isLabeled, readRows, ROW_COLUMNS, writeRows } from "./rows.ts";
 export type { Rng } from "./rng.ts";
@@ -64,6 +65,7 @@ export type { Answered, AnswerOptions } from "./stages/generate.ts";
 export { labelAnswers } from "./stages/label.ts";
 export { loadPrompts } from "./stages/prompts.ts";
 export type { PromptRun } from "./stages/prompts.ts";
+export { tally } from "./tally.ts";
 export { fitTemperature, probabilityCorrect, probabilityOf, TEMPERATURE_LIMITS } from "./temperature.ts";
 export type { ScoredLogits, Temperature } from "./temperature.ts";
 export { answerText, renderPrompt } from "./wording.ts";
@@ -100,6 +102,7 @@ export type {
   Score,
   Scored,
   StepResult,
+  Tally,
   Tokenizer,
   TrainableMethod,
   Trainer,

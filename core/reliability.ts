@@ -15,11 +15,22 @@ export interface ReliabilityBin {
   readonly accuracyHigh: number | null;
 }
 
+/**
+ * Edges of bins of equal width over [0, 1], as NumPy's `linspace` has them, on which calibration libraries agree: the
+ * edge at 0.3 of ten bins is a rounding above that number, so a confidence of exactly 0.3 lies below it.
+ */
+export function binEdges(bins: number): Float64Array {
+  return Float64Array.from({ length: bins + 1 }, (_, index) => index === bins ? 1 : index * (1 / bins));
+}
+
 /** Confidence and accuracy in bins of equal width over [0, 1]; the bins of the metric `ece`. */
-export function reliability(pairs: readonly Scored[], bins = 10): ReliabilityBin[] {
+export function reliability(pairs: readonly Scored[], bins: number = 10): ReliabilityBin[] {
   const sums = Array.from({ length: bins }, () => ({ count: 0, confidence: 0, correct: 0 }));
+  const edges = binEdges(bins);
   for (const { label, pCorrect } of pairs) {
-    const bin = sums[Math.min(bins - 1, Math.floor(pCorrect * bins))];
+    let index = bins - 1;
+    while (pCorrect < edges[index]) index--;
+    const bin = sums[index];
     bin.count++;
     bin.confidence += pCorrect;
     bin.correct += label;

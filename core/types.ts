@@ -5,10 +5,11 @@
  * imported. Its options are the keys of `defaults`; an unknown key is refused.
  */
 import type { Generation, Label, Labeled, Prompt, Question, Split, StoredRow } from "./records.ts";
+import type { LanguageModel } from "./language_model.ts";
+import type { Metric } from "./metric.ts";
 import type { Rng } from "./rng.ts";
 import type { TransformerDescription } from "./transformer.ts";
 
-import type { LanguageModel } from "./language_model.ts";
 export type {
   Adapter,
   AdapterInfo,
@@ -27,6 +28,7 @@ export type {
   Trainer,
   TrainingExample,
 } from "./language_model.ts";
+export type { Metric, Scored, Tally } from "./metric.ts";
 export type { ExpertDescription, LinearName, RopeScaling, TransformerDescription } from "./transformer.ts";
 
 /** What kinds of plugin there are. */
@@ -124,24 +126,6 @@ export interface LabelRequest {
   readonly target: string;
   /** The answer to decide about. */
   readonly answer: string;
-}
-
-/** Labelled answers that were decided, with a confidence: what a metric measures. */
-export interface Scored {
-  /** 1 correct, 0 wrong; undecided answers never reach a metric. */
-  readonly label: 0 | 1;
-  /** Probability that the answer is correct, in [0, 1]. */
-  readonly pCorrect: number;
-}
-
-/** One number about a set of confidences. */
-export interface Metric<O extends Options = Options> extends PluginBase<O> {
-  /** Marks the contract: `compute`. */
-  readonly kind: "metric";
-  /** Which end of the scale is good; reports say so beside the value. */
-  readonly better: "higher" | "lower";
-  /** Throws where it is undefined; never gives NaN. The pairs are decided and at least one. */
-  compute(pairs: readonly Scored[], options: O): number;
 }
 
 /**

@@ -12,11 +12,7 @@ import { mmluPro } from "./datasets/mmlu_pro.ts";
 import { offline } from "./datasets/offline.ts";
 import { substring } from "./labelers/substring.ts";
 import { loraPrompt } from "./methods/lora_prompt.ts";
-import { accuracy } from "./metrics/accuracy.ts";
-import { auroc } from "./metrics/auroc.ts";
-import { brier } from "./metrics/brier.ts";
-import { ece } from "./metrics/ece.ts";
-import { nll } from "./metrics/nll.ts";
+import { metrics } from "./metrics/mod.ts";
 import { llama } from "./models/llama.ts";
 import { mistral } from "./models/mistral.ts";
 import { mixtral } from "./models/mixtral.ts";
@@ -37,13 +33,11 @@ export const builtins: readonly Plugin[] = [
   choice,
   substring,
   loraPrompt,
-  accuracy,
-  ece,
-  auroc,
-  brier,
-  nll,
+  ...metrics,
   llama,
   mistral,
   mixtral,
   qwen2,
 ];
+
+export { defaultMetrics } from "./metrics/mod.ts";

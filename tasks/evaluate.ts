@@ -23,6 +23,7 @@ import {
   writePredictions,
 } from "../core/mod.ts";
 import { loadTemperature } from "../model/temperature_file.ts";
+import { defaultMetrics } from "../plugins/mod.ts";
 import { collect } from "./_collect.ts";
 import {
   aboutRun,
@@ -55,7 +56,11 @@ export const EVALUATE_FLAGS = defineFlags({
   "scale-temp": { type: "string", help: "query: divide by the temperature beside the adapter" },
   "mode": { type: "string", help: "where the confidence comes from", default: "query" },
   "method": { type: "string", help: "method plugin", default: "lora-prompt" },
-  "metric": { type: "string", help: "metric to compute (all); repeatable", repeatable: true },
+  "metric": {
+    type: "string",
+    help: "metric to compute, or all (the usual ones and those of --plugin); repeatable",
+    repeatable: true,
+  },
   "strategy": { type: "string", help: "labeler for answers without a label", default: "substring" },
   "splits": { type: "string", help: "some of train,validation,test", default: "test" },
   "eval-kshot": {
@@ -229,10 +234,17 @@ function checkMode(
   checkScale(scale, checkpoint !== undefined);
 }
 
-function chooseMetrics(session: Session, names: readonly string[]): readonly Metric[] {
-  return names.length > 0
-    ? names.map((name) => session.registry.get("metric", name).plugin)
-    : session.registry.list("metric").map(({ plugin }) => plugin);
+/** The metrics of these names, all of them for `all`, or without names the usual ones and those that users load. */
+export function chooseMetrics(session: Session, names: readonly string[]): readonly Metric[] {
+  const all = session.registry.list("metric");
+  if (names.length === 0) {
+    return all.filter(({ plugin: { name }, origin }) =>
+      origin !== "built-in" || defaultMetrics.includes(name)
+    )
+      .map(({ plugin }) => plugin);
+  }
+  const chosen = names.flatMap((name) => name === "all" ? all : [session.registry.get("metric", name)]);
+  return [...new Set(chosen.map(({ plugin }) => plugin))];
 }
 
 function meansOf(evaluations: readonly Evaluation[]): { unweighted: Means; weighted: Means } {

@@ -3,6 +3,7 @@ import { resolveOptions } from "../options.ts";
 import { type Labeled, promptText, type Question, type Split } from "../records.ts";
 import { Registry } from "../registry.ts";
 import { createRng } from "../rng.ts";
+import { tally } from "../tally.ts";
 import type {
   Dataset,
   DatasetRequest,
@@ -237,15 +238,18 @@ export interface MetricCases {
   readonly undefined?: readonly (readonly (readonly [label: 0 | 1, pCorrect: number])[])[];
 }
 
-/** Declares the tests of a metric: its values, whatever the order of the rows, and its edges. */
+/** Declares the tests of a metric: its values, its edges, and that it leaves what it is given as it was. */
 export function testMetric<O extends Options>(metric: Metric<O>, cases: MetricCases): void {
   testPlugin(metric as unknown as Plugin);
+  const count = (pairs: readonly (readonly [0 | 1, number])[]) =>
+    tally(pairs.map(([label, pCorrect]) => ({ label, pCorrect })));
   const compute = (pairs: readonly (readonly [0 | 1, number])[]) =>
-    metric.compute(deepFreeze(pairs.map(([label, pCorrect]) => ({ label, pCorrect }))), metric.defaults);
+    metric.compute(count(pairs), metric.defaults);
   for (const { pairs, expected } of cases.cases) {
     Deno.test(`${metric.name}: ${describePairs(pairs)} gives ${expected}`, () => {
-      assertAlmostEquals(compute(pairs), expected, 1e-12);
-      assertAlmostEquals(compute(pairs.toReversed()), expected, 1e-12);
+      const answers = count(pairs);
+      assertAlmostEquals(metric.compute(answers, metric.defaults), expected, 1e-12);
+      assertEquals(answers, count(pairs), "it changed what it was given");
     });
   }
   for (const pairs of cases.undefined ?? []) {
@@ -254,7 +258,8 @@ export function testMetric<O extends Options>(metric: Metric<O>, cases: MetricCa
     });
   }
   Deno.test(`${metric.name}: counts confidences of exactly 0 and 1, and ties`, () => {
-    const value = compute([[1, 1], [0, 0], [0, 1], [1, 0], [1, 1], [0, 0]]);
+    const sure = Array.from({ length: 9 }, () => [1, 1] as const);
+    const value = compute([...sure, [0, 1], [1, 0], [0, 0], [0, 0], [1, 0.5], [0, 0.5]]);
     assert(Number.isFinite(value), `got ${value}`);
   });
 }

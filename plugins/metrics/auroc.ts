@@ -1,8 +1,8 @@
 import type { Metric } from "../../core/mod.ts";
 
 /**
- * Probability that a correct answer has a higher P(correct) than a wrong one; ties count half. Unitless, in [0, 1];
- * 0.5 is chance. Undefined where all answers are correct or all are wrong.
+ * Probability that a correct answer has a higher P(correct) than a wrong one; ties count half. scikit-learn's
+ * `roc_auc_score`. Unitless, in [0, 1]; 0.5 is chance. Undefined where all answers are correct or all are wrong.
  */
 export const auroc: Metric = {
   kind: "metric",
@@ -11,25 +11,17 @@ export const auroc: Metric = {
   description: "Probability that a correct answer has a higher P(correct) than a wrong one",
   better: "higher",
   defaults: {},
-  compute(pairs) {
-    const sorted = pairs.toSorted((a, b) => a.pCorrect - b.pCorrect);
-    const positives = pairs.reduce((sum, { label }) => sum + label, 0);
-    const negatives = pairs.length - positives;
-    if (positives === 0 || negatives === 0) {
+  compute({ correct, wrong, n, nCorrect }) {
+    if (nCorrect === 0 || nCorrect === n) {
       throw new RangeError(
-        `AUROC is undefined: all ${pairs.length} answers are ${positives === 0 ? "wrong" : "correct"}`,
+        `AUROC is undefined: all ${n} answers are ${nCorrect === 0 ? "wrong" : "correct"}`,
       );
     }
-    // Mann–Whitney: the ranks of the correct answers, tied confidences sharing their mean rank.
-    let rankSum = 0;
-    for (let start = 0; start < sorted.length;) {
-      let end = start, correct = 0;
-      for (; end < sorted.length && sorted[end].pCorrect === sorted[start].pCorrect; end++) {
-        correct += sorted[end].label;
-      }
-      rankSum += correct * (start + end + 1) / 2;
-      start = end;
+    let won = 0, below = 0;
+    for (let i = 0; i < correct.length; i++) {
+      won += correct[i] * (below + wrong[i] / 2);
+      below += wrong[i];
     }
-    return (rankSum - positives * (positives + 1) / 2) / (positives * negatives);
+    return won / (nCorrect * (n - nCorrect));
   },
 };

@@ -1,14 +1,21 @@
 import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
-import { type Estimate, estimate, type Undefined } from "../../core/bootstrap.ts";
+import {
+  type Estimate,
+  estimate,
+  groupCount,
+  interval,
+  replicate,
+  type Undefined,
+} from "../../core/bootstrap.ts";
 import { UserError } from "../../core/errors.ts";
 import { createRng } from "../../core/rng.ts";
-import type { Metric, Scored } from "../../core/types.ts";
+import type { Metric, Scored, Tally } from "../../core/types.ts";
 
-function metric(name: string, compute: (pairs: readonly Scored[]) => number): Metric {
+function metric(name: string, compute: (tally: Tally) => number): Metric {
   return { kind: "metric", name, version: 1, description: name, better: "higher", defaults: {}, compute };
 }
 
-const share = metric("share", (pairs) => pairs.reduce((sum, { label }) => sum + label, 0) / pairs.length);
+const share = metric("share", ({ n, nCorrect }) => nCorrect / n);
 
 /** Pairs of which the first `correct` are correct. */
 const pairs = (count: number, correct: number): Scored[] =>
@@ -47,7 +54,10 @@ Deno.test("estimate() covers the true value in about 95 of 100 samples", () => {
 });
 
 Deno.test("estimate() gives the same for the same seed, and another interval for another", () => {
-  const mean = metric("mean", (rows) => rows.reduce((sum, { pCorrect }) => sum + pCorrect, 0) / rows.length);
+  const mean = metric(
+    "mean",
+    ({ pCorrect, wrong, n }) => pCorrect.reduce((sum, p, i) => sum + p * wrong[i], 0) / n,
+  );
   const rows = Array.from({ length: 50 }, (_, index): Scored => ({ label: 0, pCorrect: index ** 2 / 2500 }));
   const interval = (seed: number) => valueOf(estimate(rows, [mean], createRng(seed)).get("mean"));
   assertEquals(interval(1), interval(1));
@@ -55,16 +65,16 @@ Deno.test("estimate() gives the same for the same seed, and another interval for
 });
 
 Deno.test("estimate() computes all metrics on the same resamples", () => {
-  const seen: Scored[][] = [[], []];
+  const seen: Tally[][] = [[], []];
   const spies = seen.map((list, index) =>
-    metric(`spy ${index}`, (pairs) => {
-      list.push(...pairs);
+    metric(`spy ${index}`, (tally) => {
+      list.push(tally);
       return 0;
     })
   );
   const rows = Array.from({ length: 5 }, (_, index): Scored => ({ label: 0, pCorrect: index / 5 }));
   estimate(rows, spies, createRng(1), 20);
-  assertEquals(seen[0].length, 21 * 5);
+  assertEquals(seen[0].map(({ n }) => n), new Array(21).fill(5));
   assertEquals(seen[0], seen[1]);
 });
 
@@ -133,4 +143,74 @@ Deno.test("estimate() computes a metric with its default options", () => {
   };
   const results = estimate(pairs(2, 1), [withOptions as Metric], createRng(1), 10);
   assertEquals(valueOf(results.get("share")).value, 3);
+});
+
+Deno.test("estimate() draws a row twice, or not at all", () => {
+  const counts = new Set<number>();
+  const spy = metric("spy", ({ pCorrect, correct, wrong, n }) => {
+    pCorrect.forEach((_, index) => counts.add(correct[index] + wrong[index]));
+    counts.add(pCorrect.length === 20 ? -1 : 0);
+    assertEquals(n, 20);
+    return 0;
+  });
+  const rows = Array.from({ length: 20 }, (_, index): Scored => ({ label: 0, pCorrect: index / 20 }));
+  estimate(rows, [spy], createRng(1), 50);
+  assert([0, 1, 2, 3].every((count) => counts.has(count)), `${[...counts]}`);
+});
+
+/** Rows of groups in which all answers are equal: only the groups vary. */
+const grouped = (groups: number, size: number): Scored[] =>
+  Array.from({ length: groups * size }, (_, index) => {
+    const group = Math.floor(index / size);
+    return { label: group % 2 as 0 | 1, pCorrect: 0.5, group: `g${group}` };
+  });
+
+Deno.test("estimate() draws whole groups: rows that repeat each other make no interval narrower", () => {
+  const width = (rows: readonly Scored[]) => {
+    const { low, high } = valueOf(estimate(rows, [share], createRng(1), 2000).get("share"));
+    return high! - low!;
+  };
+  const apart = grouped(40, 25).map(({ label, pCorrect }): Scored => ({ label, pCorrect }));
+  assertAlmostEquals(width(grouped(40, 25)), width(grouped(40, 1)), 0.02);
+  // Five times narrower, as there seem to be 25 times as many.
+  assertAlmostEquals(width(apart), width(grouped(40, 25)) / 5, 0.02);
+});
+
+Deno.test("estimate() draws rows without a group by themselves, beside groups", () => {
+  const rows: Scored[] = [...grouped(2, 3), { label: 1, pCorrect: 0.5 }];
+  const sizes = new Set<number>();
+  estimate(rows, [metric("size", ({ n }) => sizes.add(n).size)], createRng(1), 200);
+  // Three units of 3, 3 and 1 rows: as they are, then any three.
+  assertEquals([...sizes].toSorted((a, b) => a - b), [3, 5, 7, 9]);
+});
+
+Deno.test("estimate() draws rows where all are in one group", () => {
+  const rows = pairs(100, 30).map((row) => ({ ...row, group: "anatomy" }));
+  const { low, high } = valueOf(estimate(rows, [share], createRng(1)).get("share"));
+  assert(low! < 0.25 && high! > 0.35, `${low} to ${high}`);
+});
+
+Deno.test("groupCount() is the number of what is drawn as wholes, or 0", () => {
+  assertEquals([grouped(3, 2), grouped(1, 2), pairs(4, 2), []].map(groupCount), [3, 0, 0, 0]);
+});
+
+Deno.test("replicate() draws the same rows for every run", () => {
+  const first = Array.from(
+    { length: 30 },
+    (_, index): Scored => ({ label: index % 2 as 0 | 1, pCorrect: 0.5 }),
+  );
+  const [one, two] = replicate(
+    [first, first.map((row) => ({ ...row, pCorrect: 0.9 }))],
+    [share],
+    createRng(1),
+    50,
+  );
+  assertEquals(one.get("share"), two.get("share"));
+  const samples = one.get("share")!;
+  assert("samples" in samples && new Set(samples.samples).size > 5);
+});
+
+Deno.test("interval() is the middle 95 % of the values", () => {
+  const values = Float64Array.from({ length: 1001 }, (_, index) => index);
+  assertEquals(interval(values.toReversed()), { low: 25, high: 975 });
 });

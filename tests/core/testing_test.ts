@@ -58,7 +58,8 @@ const mean: Metric = {
   ...base,
   kind: "metric",
   better: "higher",
-  compute: (pairs) => pairs.reduce((sum, { pCorrect }) => sum + pCorrect, 0) / pairs.length,
+  compute: ({ pCorrect, correct, wrong, n }) =>
+    pCorrect.reduce((sum, p, i) => sum + p * (correct[i] + wrong[i]), 0) / n,
 };
 
 const ofMetric = (metric: Metric, undefinedFor: readonly (readonly [0 | 1, number])[][] = []) =>
@@ -94,28 +95,35 @@ Deno.test("testMetric() has nothing to say against a sound metric", async () => 
 });
 
 Deno.test("testMetric() catches a value that is off by a hair", async () => {
-  const broken: Metric = { ...mean, compute: (pairs) => mean.compute(pairs, {}) + 1e-9 };
+  const broken: Metric = { ...mean, compute: (tally) => mean.compute(tally, {}) + 1e-9 };
   assertEquals(await ofMetric(broken), ["acme/sample: 1@0.5 0@1 gives 0.75"]);
 });
 
-Deno.test("testMetric() catches a metric that depends on the order of the rows", async () => {
-  const broken: Metric = { ...mean, compute: ([first]) => first.pCorrect === 0.5 ? 0.75 : 0 };
-  assertEquals(await ofMetric(broken), ["acme/sample: 1@0.5 0@1 gives 0.75"]);
-});
-
-Deno.test("testMetric() catches a metric that sorts the rows it was given", async () => {
+Deno.test("testMetric() catches a metric that forgets how many answers have a confidence", async () => {
   const broken: Metric = {
     ...mean,
-    compute: (pairs) => mean.compute((pairs as { label: 0 | 1; pCorrect: number }[]).sort(), {}),
+    compute: ({ pCorrect }) => pCorrect.reduce((sum, p) => sum + p, 0) / pCorrect.length,
   };
-  assertEquals((await ofMetric(broken)).length, 2);
+  const failed = await failures(() =>
+    testMetric(broken, { cases: [{ pairs: [[1, 0.5], [0, 0.5], [1, 0.2]], expected: 0.4 }] })
+  );
+  assertEquals(failed, ["acme/sample: 1@0.5 0@0.5 1@0.2 gives 0.4"]);
+});
+
+Deno.test("testMetric() catches a metric that changes what it was given", async () => {
+  const broken: Metric = {
+    ...mean,
+    compute(tally) {
+      const value = mean.compute(tally, {});
+      tally.pCorrect.reverse();
+      return value;
+    },
+  };
+  assertEquals(await ofMetric(broken), ["acme/sample: 1@0.5 0@1 gives 0.75"]);
 });
 
 Deno.test("testMetric() catches a metric that gives NaN for confidences of 0 and 1", async () => {
-  const broken: Metric = {
-    ...mean,
-    compute: (pairs) => pairs.some(({ pCorrect }) => pCorrect === 0) ? NaN : 0.75,
-  };
+  const broken: Metric = { ...mean, compute: ({ pCorrect }) => pCorrect.includes(0) ? NaN : 0.75 };
   assertEquals(await ofMetric(broken), ["acme/sample: counts confidences of exactly 0 and 1, and ties"]);
 });
 

@@ -137,7 +137,7 @@ const accuracy: Metric = {
   description: "Share of correct answers",
   better: "higher",
   defaults: {},
-  compute: (pairs) => pairs.reduce((sum, { label }) => sum + label, 0) / pairs.length,
+  compute: ({ n, nCorrect }) => nCorrect / n,
 };
 
 Deno.test("summarise() leaves undecided answers out of every metric, and counts them", () => {
@@ -156,13 +156,16 @@ Deno.test("summarise() shows a metric only labels and confidences", () => {
   const seen: unknown[] = [];
   const spy: Metric = {
     ...accuracy,
-    compute(pairs) {
-      if (seen.length === 0) seen.push(...structuredClone(pairs));
+    compute(tally) {
+      if (seen.length === 0) seen.push(structuredClone(tally));
       return 0;
     },
   };
   summarise([prediction("a", 1, 0.75)], [spy], createRng(1));
-  assertEquals(seen, [{ label: 1, pCorrect: 0.75 }]);
+  const one = Float64Array.of(1);
+  assertEquals(seen, [
+    { pCorrect: Float64Array.of(0.75), correct: one, wrong: Float64Array.of(0), n: 1, nCorrect: 1 },
+  ]);
 });
 
 Deno.test("summarise() passes on why a metric is undefined", () => {

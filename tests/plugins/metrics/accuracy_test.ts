@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { accuracy } from "@credence/credence";
+import { accuracy, tally, uncAccuracy } from "@credence/credence";
 import { testMetric } from "@credence/credence/testing";
 
 testMetric(accuracy, {
@@ -12,8 +12,17 @@ testMetric(accuracy, {
 
 Deno.test("accuracy is about the answers: confidence does not move it", () => {
   const of = (pCorrect: number) =>
-    accuracy.compute([{ label: 1, pCorrect }, { label: 0, pCorrect: 1 - pCorrect }], {});
+    accuracy.compute(tally([{ label: 1, pCorrect }, { label: 0, pCorrect: 1 - pCorrect }]), {});
   assertEquals([of(0), of(0.5), of(1)], [0.5, 0.5, 0.5]);
 });
 
 Deno.test("accuracy is better when higher", () => assertEquals(accuracy.better, "higher"));
+
+testMetric(uncAccuracy, {
+  cases: [
+    { pairs: [[1, 0.9], [0, 0.1]], expected: 1 },
+    { pairs: [[0, 0.9], [1, 0.1]], expected: 0 },
+    // Exactly one half says "wrong", as the research code's argmax does.
+    { pairs: [[0, 0.5], [0, 0.5], [1, 0.5], [1, 0.500001]], expected: 0.75 },
+  ],
+});

@@ -1,5 +1,5 @@
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { auroc, type Scored } from "@credence/credence";
+import { auroc, type Scored, tally } from "@credence/credence";
 import { testMetric } from "@credence/credence/testing";
 import { randomPairs } from "./_pairs.ts";
 
@@ -30,23 +30,27 @@ function byComparison(pairs: readonly Scored[]): number {
 for (const count of [2, 3, 50, 501]) {
   Deno.test(`auroc of ${count} answers with ties is the share of comparisons won, ties half`, () => {
     const pairs = randomPairs(count, count);
-    assertAlmostEquals(auroc.compute(pairs, {}), byComparison(pairs), 1e-12);
+    assertAlmostEquals(auroc.compute(tally(pairs), {}), byComparison(pairs), 1e-12);
   });
 }
 
 Deno.test("auroc depends on the order of the confidences only", () => {
   const pairs = randomPairs(3, 100);
   const squashed = pairs.map(({ label, pCorrect }) => ({ label, pCorrect: pCorrect ** 3 / 2 }));
-  assertAlmostEquals(auroc.compute(squashed, {}), auroc.compute(pairs, {}), 1e-12);
+  assertAlmostEquals(auroc.compute(tally(squashed), {}), auroc.compute(tally(pairs), {}), 1e-12);
 });
 
 Deno.test("auroc says which class is missing", () => {
   assertThrows(
-    () => auroc.compute([{ label: 1, pCorrect: 0.5 }, { label: 1, pCorrect: 0.6 }], {}),
+    () => auroc.compute(tally([{ label: 1, pCorrect: 0.5 }, { label: 1, pCorrect: 0.6 }]), {}),
     RangeError,
     "all 2 answers are correct",
   );
-  assertThrows(() => auroc.compute([{ label: 0, pCorrect: 0.5 }], {}), RangeError, "all 1 answers are wrong");
+  assertThrows(
+    () => auroc.compute(tally([{ label: 0, pCorrect: 0.5 }]), {}),
+    RangeError,
+    "all 1 answers are wrong",
+  );
 });
 
 Deno.test("auroc is better when higher", () => assertEquals(auroc.better, "higher"));

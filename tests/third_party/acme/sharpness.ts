@@ -8,5 +8,9 @@ export const sharpness: Metric = {
   description: "How far confidences are from one half",
   better: "higher",
   defaults: {},
-  compute: (pairs) => pairs.reduce((sum, { pCorrect }) => sum + Math.abs(2 * pCorrect - 1), 0) / pairs.length,
+  compute({ pCorrect, correct, wrong, n }) {
+    let sum = 0;
+    pCorrect.forEach((p, i) => sum += (correct[i] + wrong[i]) * Math.abs(2 * p - 1));
+    return sum / n;
+  },
 };
