@@ -95,11 +95,21 @@ export {
   generateAnswers,
   labelAnswers,
   loadPrompts,
+  meansOver,
   predictConfidence,
   renderReport,
   summarise,
 } from "./core/mod.ts";
-export type { Answered, AnswerOptions, PromptRun, ReportedRun, Summary } from "./core/mod.ts";
+export type {
+  Answered,
+  AnswerOptions,
+  Judged,
+  Means,
+  PromptRun,
+  ReportedRun,
+  Summary,
+  TaskMeans,
+} from "./core/mod.ts";
 export {
   binEdges,
   estimate,

@@ -11,7 +11,7 @@ export interface Estimate {
   readonly value: number;
   /** Both null where too few resamples have a value. */
   readonly low: number | null;
-  /** Likewise; the 97.5th percentile. */
+  /** Likewise. */
   readonly high: number | null;
 }
 
@@ -34,7 +34,7 @@ export type Replicates = Undefined | {
 
 /**
  * Each metric with its 95 % interval: the middle of its values on resamples with replacement, of the groups if the rows
- * have several, else of the rows.
+ * have several, else of the rows, less their bias.
  *
  * All metrics are computed on the same resamples. A metric that is undefined on the rows, such as AUROC when all
  * labels are equal, says why; where more than a twentieth of the resamples is undefined, there is no interval.
@@ -48,7 +48,7 @@ export function estimate(
   const [replicates] = replicate([rows], metrics, rng, resamples);
   return new Map([...replicates].map(([name, result]) => [
     name,
-    "undefined" in result ? result : { value: result.value, ...interval(result.samples) },
+    "undefined" in result ? result : { value: result.value, ...interval(result.value, result.samples) },
   ]));
 }
 
@@ -134,13 +134,30 @@ function unitsOf(
   return { unit: Int32Array.from(rows, (_, index) => index), count: rows.length, grouped: false };
 }
 
-/** The middle 95 % of values of which at most a twentieth is missing. */
+/**
+ * The middle 95 % of a metric's resamples, of which at most a twentieth has no value.
+ *
+ * A resample repeats rows, which makes it noisier than the rows themselves, and so a calibration error larger on it. This
+ * bias, the distance from the value to the median of the resamples, is taken off; where all values lie in [0, 1], so do
+ * the ends.
+ */
 export function interval(
+  value: number,
   samples: Float64Array,
 ): { readonly low: number | null; readonly high: number | null } {
-  const defined = samples.filter((value) => !Number.isNaN(value)).sort();
-  if (defined.length === 0 || defined.length < 0.95 * samples.length) return { low: null, high: null };
-  return { low: quantile(defined, 0.025), high: quantile(defined, 0.975) };
+  const centred = centre(value, samples);
+  if (centred === undefined) return { low: null, high: null };
+  const unit = value >= 0 && value <= 1 && samples.every((sample) => !(sample < 0 || sample > 1));
+  const clamp = (end: number) => unit ? Math.min(1, Math.max(0, end)) : end;
+  return { low: clamp(quantile(centred, 0.025)), high: clamp(quantile(centred, 0.975)) };
+}
+
+/** Resamples without their bias, ascending; none where more than a twentieth of them has no value. */
+export function centre(value: number, samples: Float64Array): Float64Array | undefined {
+  const defined = samples.filter((sample) => !Number.isNaN(sample)).sort();
+  if (defined.length === 0 || defined.length < 0.95 * samples.length) return undefined;
+  const bias = quantile(defined, 0.5) - value;
+  return defined.map((sample) => sample - bias);
 }
 
 /** Value below which a share of sorted numbers lies, by linear interpolation. */

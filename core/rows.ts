@@ -10,21 +10,29 @@ export const ROW_COLUMNS = ["context", "target", "target_prompt", "prompt", "out
 /** Value of `query_label` before a labeler has seen the row. */
 const UNLABELED = "-1";
 
-/** Writes answers; those without a label get −1, undecided ones an empty field. */
+/** A further column, where rows have groups. */
+const GROUP = "group";
+
+/**
+ * Writes answers; those without a label get −1, undecided ones an empty field. Where a row has a group, there is a last
+ * column `group` more.
+ */
 export async function writeRows(
   path: string,
   rows: readonly (StoredRow & { output: string })[],
 ): Promise<void> {
+  const grouped = rows.some(({ group }) => group !== undefined);
   await writeCsv(
     path,
-    ROW_COLUMNS,
-    rows.map(({ context, target, targetPrompt, prompt, output, label }) => ({
+    grouped ? [...ROW_COLUMNS, GROUP] : ROW_COLUMNS,
+    rows.map(({ context, target, targetPrompt, prompt, output, label, group }) => ({
       context,
       target,
       target_prompt: targetPrompt,
       prompt,
       output,
       query_label: label === undefined ? UNLABELED : label === null ? "" : String(label),
+      ...(grouped ? { [GROUP]: group ?? "" } : {}),
     })),
   );
 }
@@ -42,6 +50,7 @@ export async function readRows(path: string, split: Split): Promise<StoredRow[]>
     return {
       id: repeat === 0 ? hash : `${hash}-${repeat}`,
       split,
+      ...(row[GROUP] ? { group: row[GROUP] } : {}),
       ...texts,
       ...(output === undefined ? {} : { output }),
       ...parseLabel(label, `${path}, row ${index + 1}`),

@@ -1,5 +1,5 @@
-import type { Estimate, Summary, Undefined } from "../core/mod.ts";
-import type { EvaluateResult, Means } from "./evaluate.ts";
+import type { Estimate, Means, Summary, Undefined } from "../core/mod.ts";
+import type { EvaluateResult, Evaluation } from "./evaluate.ts";
 
 /** A table with its columns padded, the first to the left, the others to the right. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -20,38 +20,85 @@ export function cell(estimate: Estimate | Undefined): string {
     : `${value.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
 }
 
-/** The result of an evaluation: a row a dataset, then the means. */
-export function metricsTable({ evaluations, means }: EvaluateResult): string {
+/** Columns that a terminal has. */
+const WIDTH = 110;
+
+/** A table whose columns, where they do not fit beside each other, go on in further tables with the same first column. */
+export function wideTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [header, ...rows];
+  const widths = header.map((_, column) => Math.max(...all.map((row) => [...row[column]].length)));
+  const blocks: number[][] = [];
+  let taken = 0;
+  for (let column = 1; column < header.length; column++) {
+    if (blocks.length === 0 || taken + 2 + widths[column] > WIDTH) {
+      blocks.push([]);
+      taken = widths[0];
+    }
+    blocks.at(-1)!.push(column);
+    taken += 2 + widths[column];
+  }
+  const pick = (row: readonly string[], columns: readonly number[]) => [0, ...columns].map((i) => row[i]);
+  return blocks.map((columns) => table(pick(header, columns), rows.map((row) => pick(row, columns)))).join(
+    "\n\n",
+  );
+}
+
+/** Which end of a metric's scale is good, by its name. */
+export type Better = Readonly<Record<string, "higher" | "lower">>;
+
+/** A metric with the direction that is good, as in `ece ↓`. */
+export function directed(name: string, better: Better): string {
+  return name in better ? `${name} ${better[name] === "higher" ? "↑" : "↓"}` : name;
+}
+
+/** The result of an evaluation: a row a metric; for a collection, a row a dataset, then the means. */
+export function metricsTable({ evaluations, means }: EvaluateResult, better: Better = {}): string {
   const names = Object.keys(evaluations[0].metrics);
-  const rows = evaluations.map(({ dataset, split, n, undecided, metrics }) => [
+  const titles = names.map((name) => directed(name, better));
+  const counted = ["N", "undecided", "unscored"];
+  const columns = evaluations.map(({ dataset, split, n, undecided, unscored, metrics }) => [
     `${dataset} ${split}`,
-    String(n),
+    ...[n, undecided, unscored].map(String),
     ...names.map((name) => cell(metrics[name])),
-    String(undecided),
   ]);
-  const total = evaluations.reduce((sum, { n }) => sum + n, 0);
+  const total = (key: "n" | "undecided" | "unscored") =>
+    String(evaluations.reduce((sum, evaluation) => sum + evaluation[key], 0));
   const meanRow = (title: string, values: Means) => [
     title,
-    String(total),
-    ...names.map((name) => values[name] === null ? "–" : values[name].toFixed(3)),
-    "",
+    ...[total("n"), total("undecided"), total("unscored")],
+    ...names.map((name) => values[name] === null ? "–" : cell(values[name])),
   ];
-  if (means) {
-    rows.push(
-      meanRow("mean over datasets", means.unweighted),
-      meanRow("mean over questions", means.weighted),
-    );
-  }
+  const header = ["", ...counted, ...titles];
+  const shown = evaluations.length === 1
+    ? table(["", columns[0][0]], header.slice(1).map((title, index) => [title, columns[0][index + 1]]))
+    : wideTable(["dataset", ...header.slice(1)], [
+      ...columns,
+      ...(means
+        ? [meanRow("mean over datasets", means.unweighted), meanRow("mean over questions", means.weighted)]
+        : []),
+    ]);
   const notes = evaluations.flatMap(({ dataset, metrics }) =>
     Object.entries(metrics).flatMap(([name, value]) =>
       "undefined" in value ? [`${dataset}: no ${name}: ${value.undefined}`] : []
     )
   );
-  return [
-    table(["dataset", "N", ...names, "undecided"], rows),
-    "95 % intervals in brackets, by bootstrap over questions; confidence is P(correct).",
-    ...notes,
-  ].join("\n");
+  return [shown, intervalNote(evaluations), ...evaluations.flatMap(unscoredNote), ...notes].join("\n");
+}
+
+function intervalNote(evaluations: readonly Evaluation[]): string {
+  const groups = evaluations.map(({ groups }) => groups);
+  const over = groups.every((count) => count === 0)
+    ? "questions"
+    : evaluations.length === 1
+    ? `${groups[0]} groups of questions`
+    : "groups of questions, or questions where there are none";
+  return `95 % intervals in brackets, by bootstrap over ${over}; confidence is P(correct).`;
+}
+
+function unscoredNote({ dataset, n, unscored }: Evaluation): string[] {
+  return unscored === 0 ? [] : [
+    `${dataset}: ${unscored} of ${n + unscored} decided answers have no confidence; no metric counts them`,
+  ];
 }
 
 /** One evaluation beside another, metric by metric. */

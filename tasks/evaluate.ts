@@ -2,22 +2,25 @@
 import { join } from "node:path";
 import {
   createRng,
-  type Estimate,
   generateAnswers,
   isLabeled,
   labelAnswers,
   type Labeled,
   loadPrompts,
+  meansOver,
   type Metric,
   predictConfidence,
   type Prediction,
+  type PredictionRow,
   readJson,
+  readPredictions,
   resolveOptions,
   type RunFolder,
   type Split,
   suggestion,
   summarise,
   type Summary,
+  type TaskMeans,
   UserError,
   writeJsonAtomic,
   writePredictions,
@@ -41,7 +44,7 @@ import { defineFlags, parseFlags, type Values } from "./_flags.ts";
 import { print } from "./_io.ts";
 import { ProgressBar } from "./_progress.ts";
 import type { Session } from "./_session.ts";
-import { metricsTable } from "./_table.ts";
+import { type Better, metricsTable } from "./_table.ts";
 import { runTask, type Task } from "./_task.ts";
 
 /** Flags of the task. */
@@ -84,13 +87,10 @@ export interface Evaluation extends Summary {
 export interface EvaluateResult {
   readonly logDir: string;
   readonly evaluations: readonly Evaluation[];
-  /** Over the datasets of a collection: each counts the same, and each question counts the same. */
-  readonly means?: { readonly unweighted: Means; readonly weighted: Means };
+  /** Over the datasets of a collection. */
+  readonly means?: TaskMeans;
   readonly skipped: readonly string[];
 }
-
-/** Mean of each metric over the datasets where it is defined. */
-export type Means = Readonly<Record<string, number | null>>;
 
 /** Evaluates a dataset, or each member of a collection. */
 export async function evaluate(
@@ -113,7 +113,9 @@ export async function evaluate(
       if (wasThere) skipped.push(`metrics/${chosen.name}/${split}`);
     }
   }
-  const means = evaluations.length > 1 ? meansOf(evaluations) : undefined;
+  const means = evaluations.length > 1
+    ? await meansOf(evaluations, chooseMetrics(session, flags.metric), flags.seed)
+    : undefined;
   return { logDir: run.path, evaluations, ...(means ? { means } : {}), skipped };
 }
 
@@ -216,10 +218,21 @@ async function evaluateSplit(
     },
   });
   if (outcome.skipped) announceSkip(name);
-  const summary = await readJson(metricsPath) as Summary;
-  const { n, undecided, unscored, metrics: measured } = summary;
+  const { n, undecided, unscored, correct, groups, metrics: values } = await readJson(
+    metricsPath,
+  ) as Summary;
   return {
-    evaluation: { dataset: chosen.name, split, folder, n, undecided, unscored, metrics: measured },
+    evaluation: {
+      dataset: chosen.name,
+      split,
+      folder,
+      n,
+      undecided,
+      unscored,
+      correct,
+      groups,
+      metrics: values,
+    },
     wasThere: outcome.skipped,
   };
 }
@@ -247,17 +260,22 @@ export function chooseMetrics(session: Session, names: readonly string[]): reado
   return [...new Set(chosen.map(({ plugin }) => plugin))];
 }
 
-function meansOf(evaluations: readonly Evaluation[]): { unweighted: Means; weighted: Means } {
-  const mean = (weight: (evaluation: Evaluation) => number): Means => {
-    const names = Object.keys(evaluations[0].metrics);
-    return Object.fromEntries(names.map((name) => {
-      const defined = evaluations.filter(({ metrics }) => "value" in metrics[name]);
-      const total = defined.reduce((sum, evaluation) => sum + weight(evaluation), 0);
-      const sum = defined.reduce((sum, e) => sum + weight(e) * (e.metrics[name] as Estimate).value, 0);
-      return [name, total > 0 ? sum / total : null];
-    }));
-  };
-  return { unweighted: mean(() => 1), weighted: mean(({ n }) => n) };
+/** Which end of each metric's scale is good. */
+export function directions(session: Session): Better {
+  return Object.fromEntries(
+    session.registry.list("metric").map(({ plugin: { name, better } }) => [name, better]),
+  );
+}
+
+/** Means over datasets, from their predictions. */
+async function meansOf(
+  evaluations: readonly Evaluation[],
+  metrics: readonly Metric[],
+  seed: number,
+): Promise<TaskMeans> {
+  const datasets: PredictionRow[][] = [];
+  for (const { folder } of evaluations) datasets.push(await readPredictions(join(folder, "predictions.csv")));
+  return meansOver(datasets, metrics, createRng(seed).split("bootstrap"));
 }
 
 const task: Task = {
@@ -271,7 +289,7 @@ const task: Task = {
     await session.loadPlugins(values.plugin);
     using run = await openRun(values["log-dir"]);
     const result = await evaluate(session, values, run);
-    print(metricsTable(result));
+    print(metricsTable(result, directions(session)));
     return result;
   },
 };

@@ -4,7 +4,7 @@ import {
   createRng,
   dataError,
   exists,
-  type Prediction,
+  meansOver,
   type PredictionRow,
   readJson,
   readPredictions,
@@ -52,14 +52,17 @@ export async function report(
 ): Promise<{ report: string }> {
   const runs: ReportedRun[] = [];
   for (const logDir of flags["log-dir"]) runs.push(await readRun(session, logDir, flags.seed));
-  await writeFileAtomic(flags.output, await renderReport(flags.title, runs));
+  const metrics = session.registry.list("metric").map(({ plugin }) => plugin);
+  await writeFileAtomic(flags.output, await renderReport(flags.title, runs, metrics));
   return { report: flags.output };
 }
 
 async function readRun(session: Session, logDir: string, seed: number): Promise<ReportedRun> {
   const parts: { title: string; stored: StoredSummary; predictions: PredictionRow[] }[] = [];
   for (const folder of await evaluationFolders(logDir)) {
-    const stored = await readJson(join(folder, "metrics.json")) as StoredSummary;
+    // Files of earlier versions lack the last three.
+    const earlier = { unscored: 0, groups: 0, correct: 0 };
+    const stored = { ...earlier, ...await readJson(join(folder, "metrics.json")) as StoredSummary };
     const predictions = await readPredictions(join(folder, "predictions.csv"));
     parts.push({ title: `${stored.dataset} ${stored.split}`, stored, predictions });
   }
@@ -77,10 +80,11 @@ async function readRun(session: Session, logDir: string, seed: number): Promise<
   const title = logDir.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1)!;
   if (parts.length === 1) return { title, summary: stored, predictions, about };
   const metrics = Object.keys(stored.metrics).map((name) => session.registry.get("metric", name).plugin);
-  const summary = summarise(predictions as Prediction[], metrics, createRng(seed).split("bootstrap"));
+  const rng = createRng(seed).split("bootstrap");
   return {
     title,
-    summary,
+    summary: summarise(predictions, metrics, rng),
+    means: meansOver(parts.map(({ predictions }) => predictions), metrics, rng),
     predictions,
     about,
     parts: parts.map(({ title, stored }) => ({ title, summary: stored })),

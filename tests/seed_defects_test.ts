@@ -264,7 +264,9 @@ Deno.test("Defect 15 is not here: no tests, no reliability diagram, no intervals
   const summary = summarise(predictions, metrics, createRng(1));
   for (const { name } of metrics) {
     const estimate = summary.metrics[name];
-    assert("value" in estimate && estimate.low! < estimate.value && estimate.value < estimate.high!, name);
+    assert("value" in estimate, name);
+    const { value, low, high } = estimate;
+    assert(low! <= value && value <= high! && low! < high!, `${name}: ${value} [${low}, ${high}]`);
   }
   assert(metrics.includes(accuracy));
   const html = await renderReport("Report", [{ title: "before", summary, predictions, about: {} }]);

@@ -1,10 +1,9 @@
-import { type Estimate, estimate, type Undefined } from "../bootstrap.ts";
 import { dataError } from "../files.ts";
 import { UserError } from "../errors.ts";
 import type { Labeled, Prediction } from "../records.ts";
 import type { Rng } from "../rng.ts";
 import { probabilityOf } from "../temperature.ts";
-import type { LanguageModel, Method, MethodContext, Metric, Options, Score, Scored } from "../types.ts";
+import type { LanguageModel, Method, MethodContext, Options, Score } from "../types.ts";
 
 /** Asks a method for its confidence in each answer. */
 export async function* predictConfidence<O extends Options>(
@@ -53,44 +52,4 @@ function confidenceOf(
     );
   }
   return { logits, pCorrect: probabilityOf(score, temperature) };
-}
-
-/** What is reported about a set of predictions. */
-export interface Summary {
-  /** Rows with a label and a confidence. */
-  readonly n: number;
-  /** Rows the labeler could not decide; no metric counts them. */
-  readonly undecided: number;
-  /** Rows with a label, of which the method gave no confidence; no metric counts them. */
-  readonly unscored: number;
-  /** By name of the metric. */
-  readonly metrics: Readonly<Record<string, Estimate | Undefined>>;
-}
-
-/** Computes the metrics, with 95 % intervals, over the decided rows. */
-export function summarise(predictions: readonly Prediction[], metrics: readonly Metric[], rng: Rng): Summary {
-  const decided = predictions.filter(({ label }) => label !== null);
-  if (decided.length === 0) {
-    throw dataError(
-      `None of ${predictions.length} answers has a label`,
-      "evaluation",
-      "label the answers first (deno task generate labels), or use another --strategy",
-    );
-  }
-  const pairs = decided.flatMap(({ label, pCorrect }): Scored[] =>
-    pCorrect === null ? [] : [{ label: label as 0 | 1, pCorrect }]
-  );
-  if (pairs.length === 0) {
-    throw dataError(
-      `The method gave a confidence in none of ${decided.length} answers`,
-      "evaluation",
-      "use another --method, or a model that follows its instructions",
-    );
-  }
-  return {
-    n: pairs.length,
-    undecided: predictions.length - decided.length,
-    unscored: decided.length - pairs.length,
-    metrics: Object.fromEntries(estimate(pairs, metrics, rng)),
-  };
 }

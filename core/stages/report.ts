@@ -2,8 +2,8 @@
 import type { Estimate, Undefined } from "../bootstrap.ts";
 import { reliabilityChart, riskCoverageChart } from "../charts.ts";
 import type { PredictionRow } from "../predictions.ts";
-import type { Scored } from "../types.ts";
-import type { Summary } from "./evaluate.ts";
+import type { Metric } from "../types.ts";
+import { type Means, scoredRows, type Summary, type TaskMeans } from "./summarise.ts";
 
 /** One evaluation to report. */
 export interface ReportedRun {
@@ -15,6 +15,8 @@ export interface ReportedRun {
   readonly predictions: readonly PredictionRow[];
   /** Each dataset by itself, where the run has several. */
   readonly parts?: readonly { readonly title: string; readonly summary: Summary }[];
+  /** Means over these datasets. */
+  readonly means?: TaskMeans;
   /** Settings worth knowing: model, adapter, temperature. */
   readonly about: Readonly<Record<string, string>>;
 }
@@ -22,9 +24,17 @@ export interface ReportedRun {
 /** Wrong answers that are listed, the most confident ones. */
 const LISTED = 10;
 
-/** Text of the report. */
-export async function renderReport(heading: string, runs: readonly ReportedRun[]): Promise<string> {
-  const scored = runs.map(({ predictions }) => decided(predictions));
+/**
+ * Text of the report.
+ *
+ * @param metrics those in the summaries, for which end of their scales is good and what they are
+ */
+export async function renderReport(
+  heading: string,
+  runs: readonly ReportedRun[],
+  metrics: readonly Pick<Metric, "name" | "better" | "description">[] = [],
+): Promise<string> {
+  const scored = runs.map(({ predictions }) => scoredRows(predictions));
   const diagrams = await Promise.all(runs.map(({ title }, index) => reliabilityChart(title, scored[index])));
   const risk = await riskCoverageChart(runs.map(({ title }, index) => ({ title, pairs: scored[index] })));
   return `<!doctype html>
@@ -37,7 +47,7 @@ export async function renderReport(heading: string, runs: readonly ReportedRun[]
 </head>
 <body>
 <h1>${escape(heading)}</h1>
-${metrics(runs)}
+${metricRows(runs, metrics)}
 ${verdicts(runs)}
 <h2>Reliability</h2>
 <p>How often answers of a given confidence are correct. On the diagonal, confidence can be taken at its word. Bars are
@@ -55,37 +65,77 @@ ${settings(runs)}
 `;
 }
 
-function metrics(runs: readonly ReportedRun[]): string {
-  const names = Object.keys(runs[0].summary.metrics);
-  const rows = names.map((name) => [name, ...runs.map(({ summary }) => cell(summary.metrics[name]))]);
+function metricRows(
+  runs: readonly ReportedRun[],
+  metrics: readonly Pick<Metric, "name" | "better" | "description">[],
+): string {
+  const names = [...new Set(runs.flatMap(({ summary }) => Object.keys(summary.metrics)))];
+  const known = new Map(metrics.map((metric) => [metric.name, metric]));
+  const arrow = (name: string) => known.has(name) ? known.get(name)!.better === "higher" ? " ↑" : " ↓" : "";
+  const rows = names.map((name) => [
+    name + arrow(name),
+    ...runs.map(({ summary }) => name in summary.metrics ? cell(summary.metrics[name]) : "–"),
+  ]);
   const counts = [
     ["questions", ...runs.map(({ summary }) => String(summary.n))],
     ["undecided", ...runs.map(({ summary }) => String(summary.undecided))],
     ["no confidence", ...runs.map(({ summary }) => String(summary.unscored))],
   ];
+  const described = names.flatMap((name) => {
+    const metric = known.get(name);
+    return metric === undefined ? [] : [`<dt>${escape(name)}</dt><dd>${escape(metric.description)}</dd>`];
+  });
   return `${table(["", ...runs.map(({ title }) => title)], [...counts, ...rows])}
-<p class="note">Brackets hold 95 % intervals, by bootstrap over the questions. Confidence is P(correct), the probability
-that the answer is right. Accuracy is that of the answers; Brier score, ECE and NLL are better when lower, AUROC when
-higher (0.5 is chance).</p>`;
+<p class="note">Brackets hold 95 % intervals, by bootstrap over ${
+    resampled(runs)
+  }. Confidence is P(correct), the
+probability that the answer is right. Arrows point to the good end of a scale.</p>
+${
+    described.length === 0
+      ? ""
+      : `<details><summary>What the metrics are</summary><dl>${described.join("")}</dl></details>`
+  }`;
+}
+
+/** What the intervals are over, in words. */
+function resampled(runs: readonly ReportedRun[]): string {
+  const counts = [...new Set(runs.map(({ summary }) => summary.groups))];
+  if (counts.every((count) => count === 0)) return "the questions";
+  return counts.length === 1
+    ? `${counts[0]} groups of questions`
+    : "groups of questions where a run has them";
 }
 
 /** Says in words when confidence tells right from wrong no better than a coin, or cannot be judged. */
 function verdicts(runs: readonly ReportedRun[]): string {
-  const lines = runs.flatMap(({ title, summary: { metrics } }) => {
-    const auroc = metrics.auroc;
-    if (auroc !== undefined && "undefined" in auroc) {
-      return [
-        `${title}: whether confidence tells right answers from wrong ones cannot be said. ${auroc.undefined}.`,
-      ];
-    }
-    if (auroc === undefined || auroc.low === null || auroc.high === null || auroc.low > 0.5) return [];
-    const worse = auroc.high < 0.5 ? "worse than chance" : "no better than chance";
-    return [`${title}: confidence tells right answers from wrong ones ${worse} (AUROC ${cell(auroc)}).`];
-  });
+  const lines = runs.flatMap((
+    { title, summary },
+  ) => [...unscoredVerdict(title, summary), ...aurocVerdict(title, summary)]);
   return lines.map((line) => `<p>${escape(line)}</p>`).join("\n");
 }
 
-function parts({ title, parts = [] }: ReportedRun): string {
+function unscoredVerdict(title: string, { n, unscored, correct }: Summary): string[] {
+  if (unscored === 0) return [];
+  const all = n + unscored;
+  return [
+    `${title}: ${unscored} of ${all} decided answers have no confidence, and no metric counts them. ` +
+    `Of all ${all}, ${correct} are correct (${(100 * correct / all).toFixed(1)} %).`,
+  ];
+}
+
+function aurocVerdict(title: string, { metrics }: Summary): string[] {
+  const auroc = metrics.auroc;
+  if (auroc !== undefined && "undefined" in auroc) {
+    return [
+      `${title}: whether confidence tells right answers from wrong ones cannot be said. ${auroc.undefined}.`,
+    ];
+  }
+  if (auroc === undefined || auroc.low === null || auroc.high === null || auroc.low > 0.5) return [];
+  const worse = auroc.high < 0.5 ? "worse than chance" : "no better than chance";
+  return [`${title}: confidence tells right answers from wrong ones ${worse} (AUROC ${cell(auroc)}).`];
+}
+
+function parts({ title, parts = [], means }: ReportedRun): string {
   if (parts.length === 0) return "";
   const names = Object.keys(parts[0].summary.metrics);
   const rows = parts.map(({ title, summary }) => [
@@ -93,20 +143,34 @@ function parts({ title, parts = [] }: ReportedRun): string {
     String(summary.n),
     ...names.map((name) => cell(summary.metrics[name])),
   ]);
-  return `<h2>Dataset by dataset: ${escape(title)}</h2>\n${table(["dataset", "N", ...names], rows)}`;
+  const total = String(parts.reduce((sum, { summary }) => sum + summary.n, 0));
+  const meanRow = (title: string, values: Means) => [
+    title,
+    total,
+    ...names.map((name) => values[name] ? cell(values[name]) : "–"),
+  ];
+  const meanRows = means
+    ? [meanRow("mean over datasets", means.unweighted), meanRow("mean over questions", means.weighted)]
+    : [];
+  return `<h2>Dataset by dataset: ${escape(title)}</h2>\n<div class="wide">${
+    table(["dataset", "N", ...names], [...rows, ...meanRows])
+  }</div>`;
 }
 
 /** A row with a confidence. */
 type Sure = PredictionRow & { readonly pCorrect: number };
 
 function confidentErrors({ title, predictions }: ReportedRun): string {
-  const wrong = predictions.flatMap((row) => row.label === 0 && row.pCorrect !== null ? [row as Sure] : [])
-    .toSorted((a, b) => b.pCorrect - a.pCorrect)
-    .slice(0, LISTED);
+  const wrong = predictions.flatMap(({ label, pCorrect, context, output, target }) =>
+    label === 0 && pCorrect !== null ? [{ confidence: pCorrect, context, output, target }] : []
+  ).toSorted((a, b) => b.confidence - a.confidence).slice(0, LISTED);
   if (wrong.length === 0) return "";
-  const rows = wrong.map((
-    { pCorrect, context, output, target },
-  ) => [pCorrect.toFixed(3), context, output, target]);
+  const rows = wrong.map(({ confidence, context, output, target }) => [
+    confidence.toFixed(3),
+    context,
+    output,
+    target,
+  ]);
   return `<h2>Wrong but confident: ${escape(title)}</h2>
 ${table(["P(correct)", "question", "answer", "right answer"], rows)}`;
 }
@@ -116,12 +180,6 @@ function settings(runs: readonly ReportedRun[]): string {
   return table(
     ["", ...runs.map(({ title }) => title)],
     names.map((name) => [name, ...runs.map(({ about }) => about[name] ?? "")]),
-  );
-}
-
-function decided(predictions: readonly PredictionRow[]): Scored[] {
-  return predictions.flatMap(({ label, pCorrect }) =>
-    label === null || pCorrect === null ? [] : [{ label, pCorrect }]
   );
 }
 
@@ -152,5 +210,5 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #ddd; vertical-align: top; white-space: pre-line; }
 .charts { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; } .note { color: #555; font-size: .9rem; }
-svg { max-width: 100%; height: auto; }
+svg { max-width: 100%; height: auto; } .wide { overflow-x: auto; } dt { font-weight: 600; } dd { margin: 0 0 .4rem; }
 `;

@@ -210,7 +210,41 @@ Deno.test("replicate() draws the same rows for every run", () => {
   assert("samples" in samples && new Set(samples.samples).size > 5);
 });
 
+/** 0 … 1000 in another order, over a number. */
+const values = (over = 1) => Float64Array.from({ length: 1001 }, (_, index) => (index * 2 % 1001) / over);
+
 Deno.test("interval() is the middle 95 % of the values", () => {
-  const values = Float64Array.from({ length: 1001 }, (_, index) => index);
-  assertEquals(interval(values.toReversed()), { low: 25, high: 975 });
+  assertEquals(interval(500, values()), { low: 25, high: 975 });
+});
+
+Deno.test("interval() takes off the distance of the median from the value, so that the value is inside", () => {
+  assertEquals(interval(400, values()), { low: -75, high: 875 });
+});
+
+Deno.test("interval() stays in [0, 1] where all values do", () => {
+  const { low, high } = interval(0.1, values(1000));
+  assertEquals(low, 0);
+  assertAlmostEquals(high!, 0.575, 1e-12);
+  assertEquals(interval(0.9, values(1000)).high, 1);
+});
+
+Deno.test("interval() leaves out what is undefined, unless that is more than a twentieth", () => {
+  assertEquals(interval(2, Float64Array.of(NaN, ...new Array(19).fill(2))), { low: 2, high: 2 });
+  assertEquals(interval(2, Float64Array.of(NaN, NaN, ...new Array(18).fill(2))), { low: null, high: null });
+});
+
+Deno.test("estimate() gives the calibration error of calibrated answers an interval around it", () => {
+  const rng = createRng(3);
+  const rows = Array.from({ length: 2000 }, (): Scored => {
+    const pCorrect = rng.random();
+    return { label: rng.random() < pCorrect ? 1 : 0, pCorrect };
+  });
+  // Sum of the sizes of the gaps in fifty bins: on every resample larger than on the rows.
+  const gaps = metric("gaps", ({ pCorrect, correct, wrong, n }) => {
+    const bins = new Float64Array(50);
+    pCorrect.forEach((p, i) => bins[Math.floor(p * 50)] += correct[i] * (1 - p) - wrong[i] * p);
+    return bins.reduce((sum, gap) => sum + Math.abs(gap), 0) / n;
+  });
+  const { value, low, high } = valueOf(estimate(rows, [gaps], createRng(1), 500).get("gaps"));
+  assert(low! < value && value < high!, `${value} is not in ${low} to ${high}`);
 });

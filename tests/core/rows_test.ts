@@ -47,6 +47,20 @@ for (const [text, label] of [["-1", undefined], ["", null], ["0", 0], ["1", 1], 
   });
 }
 
+Deno.test("writeRows() adds a column for groups only where a row has one", async () => {
+  const { text, rows } = await roundTrip([generation("a", { group: "tree" }), generation("b")]);
+  assertEquals(text.split("\r\n")[0], "context,target,target_prompt,prompt,output,query_label,group");
+  assertEquals(rows.map(({ group }) => group), ["tree", undefined]);
+  assertEquals("group" in rows[1], false);
+  assertEquals((await roundTrip([generation("a")])).text.includes("group"), false);
+});
+
+Deno.test("readRows() gives a row the same id with a group and without", async () => {
+  const [plain] = (await roundTrip([generation("a")])).rows;
+  const [grouped] = (await roundTrip([generation("a", { group: "tree" })])).rows;
+  assertEquals(grouped.id, plain.id);
+});
+
 for (const text of ["2", "yes", "0.5", "1.0", "nan", "-2"]) {
   Deno.test(`readRows() refuses query_label "${text}", naming the row`, async () => {
     const error = await assertRejects(() => withLabel(text), UserError);

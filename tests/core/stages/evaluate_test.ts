@@ -1,13 +1,13 @@
-import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { UserError } from "../../../core/errors.ts";
 import type { Labeled } from "../../../core/records.ts";
 import { createRng } from "../../../core/rng.ts";
-import { predictConfidence, summarise } from "../../../core/stages/evaluate.ts";
+import { predictConfidence } from "../../../core/stages/evaluate.ts";
 import { probabilityCorrect } from "../../../core/temperature.ts";
 import { FakeModel } from "../../../core/testing/fake_model.ts";
-import type { Method, Metric, Score } from "../../../core/types.ts";
+import type { Method, Score } from "../../../core/types.ts";
 import { all } from "../../plugins/_folders.ts";
-import { frozen, labeled, prediction } from "../_samples.ts";
+import { frozen, labeled } from "../_samples.ts";
 
 const ROWS = frozen([labeled("a", 1), labeled("b", 0), labeled("c", null)]);
 
@@ -72,17 +72,6 @@ for (const score of [-0.1, 1.5, NaN]) {
   });
 }
 
-Deno.test("summarise() counts rows without a confidence, and measures the others", () => {
-  const rows = [prediction("a", 1, 0.9), { ...prediction("b", 0, 0.5), logits: null, pCorrect: null }];
-  const { n, unscored, metrics } = summarise(rows, [accuracy], createRng(1));
-  assertEquals([n, unscored, (metrics.accuracy as { value: number }).value], [1, 1, 1]);
-});
-
-Deno.test("summarise() refuses predictions none of which has a confidence", () => {
-  const row = { ...prediction("a", 1, 0.5), logits: null, pCorrect: null };
-  assertThrows(() => summarise([row], [accuracy], createRng(1)), UserError, "a confidence in none of 1");
-});
-
 Deno.test("predictConfidence() hands model, rows, options and checkpoint on", async () => {
   const model = new FakeModel(), seen: unknown[] = [];
   const spy: Method<{ readonly x: number }> = {
@@ -129,63 +118,3 @@ Deno.test("predictConfidence() refuses a method that gives too many scores, even
 Deno.test("predictConfidence() of no rows gives none", async () => {
   assertEquals(await predict([], 1, []), []);
 });
-
-const accuracy: Metric = {
-  kind: "metric",
-  name: "accuracy",
-  version: 1,
-  description: "Share of correct answers",
-  better: "higher",
-  defaults: {},
-  compute: ({ n, nCorrect }) => nCorrect / n,
-};
-
-Deno.test("summarise() leaves undecided answers out of every metric, and counts them", () => {
-  const predictions = [
-    prediction("a", 1, 0.9),
-    prediction("b", 0, 0.3),
-    prediction("c", null, 0.99),
-    prediction("d", 0, 0.2),
-    prediction("e", 0, 0.1),
-  ];
-  const { n, undecided, metrics } = summarise(predictions, [accuracy], createRng(1));
-  assertEquals([n, undecided, (metrics.accuracy as { value: number }).value], [4, 1, 0.25]);
-});
-
-Deno.test("summarise() shows a metric only labels and confidences", () => {
-  const seen: unknown[] = [];
-  const spy: Metric = {
-    ...accuracy,
-    compute(tally) {
-      if (seen.length === 0) seen.push(structuredClone(tally));
-      return 0;
-    },
-  };
-  summarise([prediction("a", 1, 0.75)], [spy], createRng(1));
-  const one = Float64Array.of(1);
-  assertEquals(seen, [
-    { pCorrect: Float64Array.of(0.75), correct: one, wrong: Float64Array.of(0), n: 1, nCorrect: 1 },
-  ]);
-});
-
-Deno.test("summarise() passes on why a metric is undefined", () => {
-  const undefinedMetric: Metric = {
-    ...accuracy,
-    compute() {
-      throw new RangeError("all 1 answers are correct");
-    },
-  };
-  const { metrics } = summarise([prediction("a", 1, 0.75)], [undefinedMetric], createRng(1));
-  assertEquals(metrics, { accuracy: { undefined: "all 1 answers are correct" } });
-});
-
-for (
-  const [what, predictions] of [["no answer", []], ["undecided answers only", [
-    prediction("a", null, 0.5),
-  ]]] as const
-) {
-  Deno.test(`summarise() refuses ${what} instead of giving 0`, () => {
-    const error = assertThrows(() => summarise(predictions, [accuracy], createRng(1)), UserError);
-    assertEquals([error.kind, error.what], ["data", `None of ${predictions.length} answers has a label`]);
-  });
-}

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { Prediction } from "../../../core/records.ts";
-import type { Summary } from "../../../core/stages/evaluate.ts";
+import type { Summary } from "../../../core/stages/summarise.ts";
 import { renderReport, type ReportedRun } from "../../../core/stages/report.ts";
 import { prediction } from "../_samples.ts";
 
@@ -16,6 +16,8 @@ const summary = (auroc: Summary["metrics"][string] = { value: 0.75, low: 0.7, hi
   n: 3,
   undecided: 1,
   unscored: 0,
+  correct: 1,
+  groups: 0,
   metrics: { accuracy: { value: 1 / 3, low: 0.1, high: 0.6 }, auroc },
 });
 
@@ -96,6 +98,52 @@ Deno.test("renderReport() says nothing of chance where AUROC is above it, undefi
   ) {
     assertEquals((await render(run({ summary: summary(auroc) }))).includes("than chance"), false);
   }
+});
+
+Deno.test("renderReport() says how many answers have no confidence, and how many of all are correct", async () => {
+  const html = await render(run({ summary: { ...summary(), unscored: 1, correct: 2 } }));
+  assertRow(html, ["no confidence", "1"]);
+  assertStringIncludes(html, "before: 1 of 4 decided answers have no confidence, and no metric counts them.");
+  assertStringIncludes(html, "Of all 4, 2 are correct (50.0 %).");
+});
+
+Deno.test("renderReport() says what the intervals are over", async () => {
+  assertStringIncludes(await render(run()), "by bootstrap over the questions.");
+  const grouped = run({ summary: { ...summary(), groups: 8 } });
+  assertStringIncludes(await render(grouped), "by bootstrap over 8 groups of questions.");
+  assertStringIncludes(
+    await render(run(), grouped),
+    "by bootstrap over groups of questions where a run has them.",
+  );
+});
+
+Deno.test("renderReport() shows which end of a scale is good, and what a metric is, where it is told", async () => {
+  const html = await renderReport("x", [run()], [
+    { name: "auroc", better: "higher", description: "Ranks <right> above wrong" },
+    { name: "ece", better: "lower", description: "Not in this table" },
+  ]);
+  assertRow(html, ["auroc ↑", "0.750 [0.700, 0.800]"]);
+  assertStringIncludes(html, "<dt>auroc</dt><dd>Ranks &#60;right&#62; above wrong</dd>");
+  assertEquals(html.includes("Not in this table"), false);
+});
+
+Deno.test("renderReport() shows every metric that a run has, and a dash where another lacks it", async () => {
+  const { auroc } = summary().metrics;
+  const other = run({ title: "after", summary: { ...summary(), metrics: { auroc, smece: auroc } } });
+  const html = await render(run(), other);
+  assertRow(html, ["accuracy", "0.333 [0.100, 0.600]", "–"]);
+  assertRow(html, ["smece", "–", "0.750 [0.700, 0.800]"]);
+});
+
+Deno.test("renderReport() ends the datasets with both means", async () => {
+  const means = {
+    unweighted: { accuracy: { value: 0.4, low: 0.3, high: 0.5 }, auroc: null },
+    weighted: { accuracy: { value: 0.6, low: 0.5, high: 0.7 }, auroc: null },
+  };
+  const parts = ["mmlu:anatomy", "mmlu:marketing"].map((title) => ({ title, summary: summary() }));
+  const html = await render(run({ parts, means }));
+  assertRow(html, ["mean over datasets", "6", "0.400 [0.300, 0.500]", "–"]);
+  assertRow(html, ["mean over questions", "6", "0.600 [0.500, 0.700]", "–"]);
 });
 
 Deno.test("renderReport() draws a reliability diagram for each run, and one chart of risk and coverage", async () => {
