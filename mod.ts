@@ -69,6 +69,10 @@ export {
   writeJsonAtomic,
 } from "./core/mod.ts";
 
+// A grid of trainings and evaluations.
+export { expandMatrix, SAME } from "./core/mod.ts";
+export type { MatrixAnswers, MatrixAxes, MatrixCell, MatrixTraining } from "./core/mod.ts";
+
 // The records that flow between stages.
 export type {
   Generation,

@@ -29,6 +29,8 @@ export type { Snapshot, SnapshotOptions, SnapshotRequest } from "./hub/snapshot.
 export { uploadFiles } from "./hub/upload.ts";
 export type { Upload } from "./hub/upload.ts";
 export { Journal } from "./journal.ts";
+export { expandMatrix, SAME } from "./matrix.ts";
+export type { MatrixAnswers, MatrixAxes, MatrixCell, MatrixTraining } from "./matrix.ts";
 export { flagName, resolveOptions } from "./options.ts";
 export { answeredText, isStoredRow, promptText, SPLITS } from "./records.ts";
 export type {

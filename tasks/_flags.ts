@@ -31,6 +31,9 @@ type Value<F extends Flag> = F extends { readonly repeatable: true } ? readonly 
 /** The values of a set of flags. */
 export type Values<S extends FlagSet> = { readonly [K in keyof S]: Value<S[K]> };
 
+/** Values of some flags, by name. */
+export type FlagValues = Readonly<Record<string, string | number | boolean | readonly string[]>>;
+
 /** Declares flags, keeping their literal types. */
 export function defineFlags<const S extends FlagSet>(flags: S): S {
   return flags;

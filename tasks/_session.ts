@@ -100,6 +100,20 @@ export class Session {
     return model;
   }
 
+  /** Closes all models but this one, so that a program of several models holds one at a time. */
+  keepOnly(name: string, dtype: WeightType = "auto"): void {
+    for (const [key, model] of this.#models) {
+      if (key === `${name} ${dtype}`) continue;
+      model.close();
+      this.#models.delete(key);
+    }
+  }
+
+  /** Short names of models that the plugins give. */
+  modelAliases(): readonly string[] {
+    return Object.keys(this.#aliases());
+  }
+
   /** What `run.json` says about a model: its name, a hash of its files, and on the Hub its commit. */
   async describeModel(name: string, dtype: WeightType = "auto"): Promise<Json> {
     const { folder, commit } = await this.#locate(name);

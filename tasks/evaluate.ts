@@ -28,6 +28,7 @@ import {
 import { loadTemperature } from "../model/temperature_file.ts";
 import { defaultMetrics } from "../plugins/mod.ts";
 import { collect } from "./_collect.ts";
+import { countingModel, type TokenCount } from "./_counting_model.ts";
 import {
   aboutRun,
   announceSkip,
@@ -176,7 +177,8 @@ async function evaluateSplit(
         const predictions: Prediction[] = [];
         using progress = new ProgressBar(`${chosen.name} confidence`);
         const context = { options, rng: createRng(seed).split("predict"), batchSize, progress, checkpoint };
-        for await (const row of predictConfidence(model, labeled, method, context, temperature)) {
+        const counting = countingModel(model, labeled);
+        for await (const row of predictConfidence(counting.model, labeled, method, context, temperature)) {
           predictions.push(row);
         }
         const summary = summarise(predictions, metrics, createRng(seed).split("bootstrap"));
@@ -191,6 +193,7 @@ async function evaluateSplit(
           temperature,
           confidence: "P(correct)",
           ...summary,
+          tokensPerQuestion: perQuestion(counting.count, labeled.length),
           seconds: Math.round((performance.now() - started) / 10) / 100,
         });
         return [predictionsPath, metricsPath];
@@ -235,6 +238,12 @@ async function evaluateSplit(
     },
     wasThere: outcome.skipped,
   };
+}
+
+/** Tokens a question, to hundredths. */
+function perQuestion({ read, written, kept }: TokenCount, questions: number): TokenCount {
+  const mean = (tokens: number) => Math.round(100 * tokens / questions) / 100;
+  return { read: mean(read), written: mean(written), kept: mean(kept) };
 }
 
 /** Combinations of flags that say nothing, or something that is not to be had. */

@@ -32,6 +32,7 @@ const TASKS: Readonly<Record<string, Task>> = {
   "generate": { commands: script("tasks/generate.ts", ...HUB), gpu: true },
   "calibration-tune": { commands: script("tasks/calibration_tune.ts", ...HUB), gpu: true },
   "evaluate": { commands: script("tasks/evaluate.ts", ...HUB), gpu: true },
+  "matrix": { commands: script("tasks/matrix.ts", ...HUB), gpu: true },
   "play": { commands: script("tasks/play.ts", ...HUB), gpu: true },
   "publish": { commands: script("tasks/publish.ts", ANYWHERE), gpu: false },
   "report": { commands: script("tasks/report.ts"), gpu: false },
@@ -192,8 +193,8 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
     );
     return 2;
   }
-  const asksForHelp = args.includes("--help") || args.includes("-h");
-  if (task.gpu && !asksForHelp && !await ensureAdapter()) return 3;
+  const computes = !["--help", "-h", "--dry-run"].some((flag) => args.includes(flag));
+  if (task.gpu && computes && !await ensureAdapter()) return 3;
   const config = await chooseConfig();
   Deno.env.set("CREDENCE_CONFIG", config);
   for (const [index, command] of task.commands.entries()) {

@@ -13,6 +13,7 @@ const COMMANDS = [
   "generate labels",
   "calibration-tune",
   "evaluate",
+  "matrix",
   "play",
   "publish",
   "report",
