@@ -92,6 +92,15 @@ Deno.test("matrix without a file is refused with an example", async () => {
   assertStringIncludes(stderr, "No matrix file was named");
 });
 
+Deno.test("matrix takes its file before and after flags, whether these have their value behind = or a blank", () =>
+  withMatrix(async (file, place) => {
+    for (const args of [["--dry-run", file, place], [...place.split("="), "--dry-run", file]]) {
+      const { code, stdout } = await run("matrix", args, NO_DRIVER);
+      assertEquals(code, 0);
+      assertStringIncludes(stdout, `10 stages in ${place.replace("--log-dir=", "")}`);
+    }
+  }));
+
 Deno.test("matrix names the place of a typo, before anything is done", () => {
   const grids = [{ ...MATRIX.grids[0], method: ["untund"] }];
   return withMatrix(async (file, place) => {
