@@ -38,6 +38,8 @@ export interface CellResult {
   readonly cell: MatrixCell;
   /** Folder of the evaluation, within that of the matrix. */
   readonly path: string;
+  /** Folder of the answers that were judged, likewise. */
+  readonly answers: string;
   readonly n: number;
   readonly undecided: number;
   readonly unscored: number;
@@ -107,7 +109,27 @@ export class MatrixStages {
     // Another model's KV cache is of no use to the judge.
     const foreign = cell.evaluation.answers !== cell.model;
     const tokens = tokensPerQuestion && { ...tokensPerQuestion, ...(foreign ? { kept: 0 } : {}) };
-    return { cell, path: stage.path, n, undecided, unscored, metrics, trainSeconds, tokens };
+    return {
+      cell,
+      path: stage.path,
+      answers: stage.answers.path,
+      n,
+      undecided,
+      unscored,
+      metrics,
+      trainSeconds,
+      tokens,
+    };
+  }
+
+  /** SHA-256 of the labelled answers of a finished stage, by split. */
+  async labels(stage: AnswersStage): Promise<Record<string, string>> {
+    using run = await RunFolder.open(this.#path(stage));
+    const hashes = stage.splits.map((split) => [
+      split,
+      run.record(`labels/${split}`)?.outputs[join("labels", split, "0.csv")] ?? "",
+    ]);
+    return Object.fromEntries(hashes);
   }
 
   #path({ path }: Stage): string {

@@ -1,5 +1,5 @@
 /** The tables of a matrix, as text and as Markdown. */
-import type { Estimate, MatrixCell, Undefined } from "../core/mod.ts";
+import type { Estimate, MatrixAnswers, MatrixCell, Undefined } from "../core/mod.ts";
 import type { CellResult } from "./_matrix_stages.ts";
 import type { Peer, PeerResult } from "./_matrix_peer.ts";
 import { cell as estimateText, table } from "./_table.ts";
@@ -195,11 +195,14 @@ function shareText(fraction: number): string {
   return `${Number((100 * fraction).toPrecision(6))} %`;
 }
 
+/** SHA-256 of labelled answers by split, by the folder of the answers. */
+export type LabelHashes = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
 /** How recorded results of another implementation lie to ours: each beside our interval of the same seed. */
-export function peerTable(peer: Peer, results: readonly CellResult[]): MatrixTable {
+export function peerTable(peer: Peer, results: readonly CellResult[], labels: LabelHashes): MatrixTable {
   const pairs = peer.results.flatMap((theirs) => {
-    const ours = results.find(({ cell }) => sameRun(cell, theirs));
-    return ours ? [{ theirs, ours }] : [];
+    const ours = results.find(({ cell }) => sameRun(cell, peer, theirs));
+    return ours && sameRows(ours, peer, theirs.style, labels) ? [{ theirs, ours }] : [];
   });
   const groups = groupBy(pairs, ({ theirs: { method, style } }) => `${method} ${style}`);
   const rows = groups.flatMap((group) => {
@@ -216,30 +219,37 @@ export function peerTable(peer: Peer, results: readonly CellResult[]): MatrixTab
       ];
     });
   });
+  const versions = Object.entries(peer.versions).map(([name, version]) => `${name} ${version}`).join(", ");
+  const seeds = [...new Set(pairs.map(({ theirs }) => theirs.seed))].join(", ");
   return {
     title: `Beside ${peer.name}`,
     header: ["method", "style", "metric", "there, by seed", "here, by seed", "inside"],
     rows,
     note:
-      `Seeds ${
-        [...new Set(pairs.map(({ theirs }) => theirs.seed))].join(", ")
-      }; inside: theirs lies within our ` +
-      `95 % interval of the same seed. Recorded by ${peer.script} (${
-        Object.entries(peer.versions).map(([name, version]) => `${name} ${version}`).join(", ")
-      }).`,
+      (pairs.length > 0
+        ? `Seeds ${seeds}; inside: theirs lies within our 95 % interval of the same seed. `
+        : "Nothing there was run on the answers that were judged here: record it again. ") +
+      `Recorded by ${peer.script} (${versions}).`,
   };
 }
 
 /** Whether a cell is what the other implementation ran: one style, all data, the model's own answers. */
-export function sameRun(
+function sameRun(
   { method, model, seed, training, evaluation }: MatrixCell,
+  peer: Peer,
   theirs: PeerResult,
 ): boolean {
-  const own = evaluation.answers === model && evaluation.style === theirs.style;
-  const same = !training ||
-    (training.style === theirs.style && training.answers === model && training.fraction === 1 &&
-      training.dataset === evaluation.dataset);
-  return method === theirs.method && seed === theirs.seed && own && same;
+  const what = ({ answers, dataset, style }: MatrixAnswers) =>
+    answers === peer.model && dataset === peer.dataset && style === theirs.style;
+  const same = what(evaluation) && (!training || (what(training) && training.fraction === 1));
+  return method === theirs.method && model === peer.model && seed === theirs.seed && same;
+}
+
+/** Whether both read the same labelled answers, to the byte. */
+function sameRows({ answers }: CellResult, peer: Peer, style: string, labels: LabelHashes): boolean {
+  const theirs = peer.labels[style] ?? {}, ours = labels[answers] ?? {};
+  const splits = Object.keys(ours);
+  return splits.length > 0 && splits.every((split) => ours[split] === theirs[split]);
 }
 
 function compare(theirs: number, ours: Estimate | Undefined | undefined) {

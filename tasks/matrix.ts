@@ -12,6 +12,7 @@ import { type CellResult, MatrixStages } from "./_matrix_stages.ts";
 import {
   type GridResults,
   gridTables,
+  type LabelHashes,
   markdownTables,
   type MatrixTable,
   peerTable,
@@ -38,6 +39,8 @@ export const MATRIX_FLAGS = defineFlags({
 export interface MatrixResult {
   readonly logDir: string;
   readonly results: readonly CellResult[];
+  /** SHA-256 of the labelled answers by split, by their folder. */
+  readonly labels: LabelHashes;
   /** Stages that could not be done, and why. */
   readonly failures: readonly { readonly stage: string; readonly what: string }[];
 }
@@ -66,12 +69,16 @@ export async function matrix(
   }
   const all = grids.flatMap(({ cells }) => cells.flatMap(({ result }) => result ? [result] : []));
   const results = [...new Map(all.map((result) => [JSON.stringify(result.cell), result])).values()];
+  const labels: Record<string, Readonly<Record<string, string>>> = {};
+  for (const stage of plan.stages) {
+    if (stage.kind === "answers" && !failed.has(stage)) labels[stage.path] = await stages.labels(stage);
+  }
   const tables = [
     ...grids.flatMap((grid) => gridTables(grid, file.metrics)),
-    ...peers.map((peer) => peerTable(peer, results)),
+    ...peers.map((peer) => peerTable(peer, results, labels)),
   ];
   const failures = [...failed].map(([{ path }, what]) => ({ stage: path, what }));
-  const made = { logDir, results, failures };
+  const made = { logDir, results, labels, failures };
   await write(file, session.command, tables, made, flags.write);
   print(textTables(tables));
   if (failures.length > 0) throw someFailed(plan.stages.length, failures);

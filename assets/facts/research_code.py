@@ -239,6 +239,8 @@ def main() -> None:
         "script": "assets/facts/research_code.py",
         "source": "https://github.com/activatedgeek/calibration-tuning",
         "versions": versions,
+        "model": "facts",
+        "dataset": "facts",
         "recipes": {"lora-prompt": LORA, "probe": PROBE},
         "labels": sources,
         "results": results,

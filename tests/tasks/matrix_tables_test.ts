@@ -51,6 +51,7 @@ function made(
     result: {
       cell,
       path: "",
+      answers: `answers/${evaluation.answers}/facts/${style}`,
       n: 100,
       undecided: 3,
       unscored: 4,
@@ -146,6 +147,9 @@ const PEER = {
   name: "the other code",
   script: "other.py",
   versions: { torch: "2" },
+  model: "a",
+  dataset: "facts",
+  labels: { oe: { train: "t", validation: "v", test: "e" } },
   results: [
     { method: "lora-prompt", style: "oe", seed: 1, metrics: { auroc: 0.705, ece: 0.07 } },
     { method: "lora-prompt", style: "oe", seed: 2, metrics: { auroc: 0.72, ece: 0.07 } },
@@ -153,16 +157,30 @@ const PEER = {
   ],
 };
 
+const LABELS = { "answers/a/facts/oe": PEER.labels.oe, "answers/b/facts/oe": PEER.labels.oe };
+
 Deno.test("peerTable() counts whose results lie within our intervals of the same seed", () => {
+  const others = [
+    made({ trained: "choice", auroc: 0.1 }),
+    made({ trained: "oe", fraction: 0.5, auroc: 0.1 }),
+    made({ trained: "oe", model: "b", auroc: 0.1 }),
+    made({ trained: "oe", answers: "b", auroc: 0.1 }),
+  ].map(({ result }) => result);
   const results = [1, 2].map((seed) => made({ trained: "oe", seed }).result);
-  const transferred = made({ trained: "choice", seed: 1 }).result,
-    share = made({ trained: "oe", fraction: 0.5 }).result;
-  const { rows, note } = peerTable(PEER, [transferred, share, ...results]);
+  const { rows, note } = peerTable(PEER, [...others, ...results], LABELS);
   assertEquals(rows.map((row) => [row[2], row[3], row[5]]), [
     ["auroc", "0.705 · 0.720", "1 of 2"],
     ["ece", "0.070 · 0.070", "2 of 2"],
   ]);
   assertStringIncludes(note!, "Seeds 1, 2");
+});
+
+Deno.test("peerTable() compares nothing that was run on other answers, and says so", () => {
+  const results = [made({ trained: "oe" }).result];
+  const changed = { "answers/a/facts/oe": { ...PEER.labels.oe, train: "other" } };
+  const { rows, note } = peerTable(PEER, results, changed);
+  assertEquals(rows, []);
+  assertStringIncludes(note!, "record it again");
 });
 
 Deno.test("recorded results that are something else are refused", () =>
