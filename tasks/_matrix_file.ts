@@ -82,7 +82,7 @@ const MODEL_FLAGS: FlagSet = {
 };
 const OUTPUTS: FlagSet = without(OUTPUT_FLAGS, "splits");
 const LABELS: FlagSet = without(LABEL_FLAGS, "splits", "seed");
-const TRAIN: FlagSet = without(TUNE_FLAGS, "seed", "limit");
+const TRAIN: FlagSet = without(TUNE_FLAGS, "seed", "limit", "resume");
 /** Answers come from their own stage. */
 const EVALUATE: FlagSet = without(
   EVALUATE_FLAGS,
