@@ -63,6 +63,8 @@ interface StageBase {
 /** A cell with the stage that evaluates it. */
 export interface PlannedCell {
   readonly cell: MatrixCell;
+  /** The collection that its dataset was named by. */
+  readonly collection?: string;
   readonly stage: EvaluateStage;
 }
 
@@ -80,21 +82,28 @@ export async function planMatrix(session: Session, file: MatrixFile, dataDir?: s
   const builder = new Builder(file);
   const grids: MatrixPlan["grids"][number][] = [];
   for (const { title, axes } of file.grids) {
-    const datasets: string[] = [];
-    for (const name of axes["eval-dataset"]) datasets.push(...await members(session, name, dataDir));
-    const cells = expandMatrix(
-      { ...axes, "eval-dataset": datasets },
-      (method) => file.methods[method].train !== undefined,
-    );
-    grids.push({ title, cells: cells.map((cell) => ({ cell, stage: builder.evaluate(cell) })) });
+    const cells: PlannedCell[] = [];
+    for (const name of axes["eval-dataset"]) {
+      const collection = await members(session, name, dataDir);
+      const own = { ...axes, "eval-dataset": collection ?? [name] };
+      for (const cell of expandMatrix(own, (method) => file.methods[method].train !== undefined)) {
+        cells.push({ cell, stage: builder.evaluate(cell), ...(collection ? { collection: name } : {}) });
+      }
+    }
+    grids.push({ title, cells });
   }
   return { stages: builder.stages(), grids };
 }
 
-async function members(session: Session, text: string, dataDir?: string): Promise<readonly string[]> {
+/** What a collection of datasets stands for; nothing for a dataset. */
+async function members(
+  session: Session,
+  text: string,
+  dataDir?: string,
+): Promise<readonly string[] | undefined> {
   const { name, argument } = splitName(text);
   const plugin = session.registry.list("dataset").find(({ plugin }) => plugin.name === name)?.plugin;
-  return await plugin?.expand?.({ argument, options: plugin.defaults, dataDir }) ?? [text];
+  return await plugin?.expand?.({ argument, options: plugin.defaults, dataDir });
 }
 
 /** Makes each stage once. */

@@ -38,7 +38,7 @@ export function gridTables(grid: GridResults, metrics: readonly string[]): reado
   return [methodTable(grid, metrics), ...pivots(grid)];
 }
 
-/** A row for each cell, seeds taken together. */
+/** A row for each cell; seeds, and the datasets of a collection, are taken together. */
 export function methodTable({ title, cells }: GridResults, metrics: readonly string[]): MatrixTable {
   const groups = groupBy(cells, ({ cell }) => JSON.stringify({ ...cell, seed: 0 }));
   const columns = COLUMNS.filter(([name, of]) => {
@@ -50,38 +50,42 @@ export function methodTable({ title, cells }: GridResults, metrics: readonly str
     }
     return new Set(cells.map(({ cell }) => of(cell)).filter((text) => text !== NONE)).size > 1;
   });
-  const seeds = Math.max(...groups.map((group) => group.length));
   const rows = groups.map((group) => {
-    const [{ cell }] = group, results = group.flatMap(({ result }) => result ? [result] : []);
+    const bySeed = groupBy(group, ({ cell }) => String(cell.seed));
+    const results = resultsOf(group);
+    const leftOut = results.reduce((sum, { undecided, unscored }) => sum + undecided + unscored, 0);
     return [
-      cell.method,
-      ...columns.map(([, of]) => of(cell)),
-      ...metrics.map((metric) => metricText(group.length, results.map(({ metrics }) => metrics[metric]))),
+      group[0].cell.method,
+      ...columns.map(([, of]) => of(group[0].cell)),
+      ...metrics.map((metric) => metricText(bySeed, metric)),
       meanText(results.map(({ trainSeconds }) => trainSeconds), 0),
       meanText(results.map(({ tokens }) => tokens && extraTokens(tokens)), 1),
-      ...left(results),
+      results.length === 0 ? NONE : String(Math.round(leftOut / bySeed.length)),
     ];
   });
-  return {
-    title,
-    header: [
-      "method",
-      ...columns.map(([name]) => name),
-      ...metrics,
-      "training s",
-      "extra tokens",
-      "left out",
-    ],
-    rows,
-    note: seeds > 1
-      ? `Mean over ${seeds} seeds, in brackets the lowest and the highest of them.`
-      : "In brackets 95 % intervals, by bootstrap over questions.",
-  };
+  const last = ["training s", "extra tokens", "left out"];
+  const header = ["method", ...columns.map(([name]) => name), ...metrics, ...last];
+  return { title, header, rows, note: notes(cells, groups) };
 }
 
-/** Questions without a label, or of which the method gave no confidence. */
-function left(results: readonly CellResult[]): [string] {
-  return [meanText(results.map(({ undecided, unscored }) => undecided + unscored), 0)];
+function notes(cells: GridResults["cells"], groups: readonly GridResults["cells"][]): string {
+  const seeds = Math.max(...groups.map((group) => new Set(group.map(({ cell }) => cell.seed)).size));
+  const collected = resultsOf(cells).some(({ cell }) =>
+    !cells.some((shown) => sameDataset(shown.cell, cell))
+  );
+  return [
+    seeds > 1
+      ? `Mean over ${seeds} seeds, in brackets the lowest and the highest of them.`
+      : "In brackets 95 % intervals, by bootstrap over questions.",
+    ...(collected ? ["Of a collection: mean over its datasets, each counting the same."] : []),
+  ].join(" ");
+}
+
+const sameDataset = (one: MatrixCell, other: MatrixCell) =>
+  one.evaluation.dataset === other.evaluation.dataset;
+
+function resultsOf(cells: GridResults["cells"]): readonly CellResult[] {
+  return cells.flatMap(({ result }) => result ? [result] : []);
 }
 
 /** Tokens that a confidence costs once the answer is there, its KV cache kept. */
@@ -89,14 +93,21 @@ export function extraTokens({ read, written, kept }: NonNullable<CellResult["tok
   return read + written - kept;
 }
 
-function metricText(cells: number, values: readonly (Estimate | Undefined | undefined)[]): string {
-  const defined = values.flatMap((value) => value && "value" in value ? [value] : []);
-  if (defined.length < cells || cells === 0) return NONE;
-  if (cells === 1) return estimateText(defined[0]);
-  const numbers = defined.map(({ value }) => value);
-  return `${mean(numbers).toFixed(3)} [${Math.min(...numbers).toFixed(3)}, ${
-    Math.max(...numbers).toFixed(3)
-  }]`;
+/** A metric over the cells of each seed: its mean over datasets, with the interval where there is one dataset only. */
+function metricText(bySeed: readonly GridResults["cells"][], metric: string): string {
+  const means: number[] = [];
+  for (const cells of bySeed) {
+    const results = resultsOf(cells);
+    const values = results.flatMap(({ metrics }) => {
+      const value = metrics[metric];
+      return value && "value" in value ? [value] : [];
+    });
+    if (results.length < cells.length || values.length === 0) return NONE;
+    if (bySeed.length === 1 && cells.length === 1) return estimateText(values[0]);
+    means.push(mean(values.map(({ value }) => value)));
+  }
+  const spread = `[${Math.min(...means).toFixed(3)}, ${Math.max(...means).toFixed(3)}]`;
+  return `${mean(means).toFixed(3)}${means.length > 1 ? ` ${spread}` : ""}`;
 }
 
 function meanText(values: readonly (number | null)[], digits: number): string {
@@ -178,12 +189,14 @@ function pivot(
 }
 
 function meansText(cells: GridResults["cells"]): string {
-  const results = cells.flatMap(({ result }) => result ? [result] : []);
+  const results = resultsOf(cells);
   if (cells.length === 0 || results.length < cells.length) return NONE;
   return ["accuracy", "auroc", "ece"].map((metric) => {
-    const values = results.map(({ metrics }) => metrics[metric]);
-    const defined = values.flatMap((value) => value && "value" in value ? [value.value] : []);
-    return defined.length < values.length ? NONE : mean(defined).toFixed(3);
+    const defined = results.flatMap(({ metrics }) => {
+      const value = metrics[metric];
+      return value && "value" in value ? [value.value] : [];
+    });
+    return defined.length === 0 ? NONE : mean(defined).toFixed(3);
   }).join(" / ");
 }
 

@@ -62,8 +62,12 @@ export async function matrix(
   const grids: GridResults[] = [];
   for (const { title, cells } of plan.grids) {
     const found: GridResults["cells"][number][] = [];
-    for (const { cell, stage } of cells) {
-      found.push(failed.has(stage) ? { cell } : { cell, result: await stages.result(cell, stage) });
+    for (const { cell, stage, collection } of cells) {
+      const dataset = collection ?? cell.evaluation.dataset;
+      const shown = { ...cell, evaluation: { ...cell.evaluation, dataset } };
+      found.push(
+        failed.has(stage) ? { cell: shown } : { cell: shown, result: await stages.result(cell, stage) },
+      );
     }
     grids.push({ title, cells: found });
   }

@@ -212,6 +212,23 @@ Deno.test("a plan works through one model after the other, so that one at a time
   assertEquals(order, ["a", "b", "a", "a", "a", "b", "b", "b"]);
 });
 
+Deno.test("a plan evaluates every member of a collection, and trains once for all", () =>
+  withFolder(async (folder) => {
+    await Deno.mkdir(join(folder, "test"));
+    for (const subject of ["anatomy", "virology"]) {
+      await Deno.writeTextFile(join(folder, "test", `${subject}_test.csv`), "");
+    }
+    const file = await read(withGrid({ "eval-dataset": ["same", "eval:mmlu"] }));
+    const { stages, grids } = await planMatrix(session, file, folder);
+    assertEquals(grids[0].cells.map(({ cell, collection }) => [cell.evaluation.dataset, collection]), [
+      ["facts", undefined],
+      ["mmlu:anatomy", "eval:mmlu"],
+      ["mmlu:virology", "eval:mmlu"],
+    ]);
+    assertEquals(stages.filter(({ kind }) => kind === "train").length, 1);
+    assertEquals(stages.filter(({ kind }) => kind === "evaluate").length, 3);
+  }));
+
 Deno.test("a name that would lead out of the run folder does not", async () => {
   const models = { "..": { "model-name": "facts" } };
   const { stages } = await planMatrix(

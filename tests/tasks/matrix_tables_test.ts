@@ -92,6 +92,21 @@ Deno.test("methodTable() shows a dash, and no mean of the rest, where a stage fa
   assertEquals(methodTable({ title: "All", cells: [first, { cell }] }, ["auroc"]).rows[0][1], "–");
 });
 
+Deno.test("methodTable() takes the datasets of a collection together, and counts what is left out of all", () => {
+  const cells = [0.6, 0.8].map((auroc, index) => {
+    const { cell, result } = made({ trained: "oe", auroc });
+    const evaluation = { ...cell.evaluation, dataset: `mmlu:${index}` };
+    return {
+      cell: { ...cell, evaluation: { ...cell.evaluation, dataset: "eval:mmlu" } },
+      result: { ...result, cell: { ...cell, evaluation } },
+    };
+  });
+  const { header, rows, note } = methodTable({ title: "All", cells }, ["auroc"]);
+  assertEquals(header[1], "trained on");
+  assertEquals(rows, [["lora-prompt", "facts", "0.700", "60", "22.0", "14"]]);
+  assertStringIncludes(note!, "mean over its datasets");
+});
+
 Deno.test("a grid of styles on both sides has a transfer table: trained on in rows, judged in columns", () => {
   const styles = ["oe", "choice"];
   const cells = styles.flatMap((trained) =>
