@@ -12,13 +12,18 @@ export type {
   AdapterInfo,
   ChatMessage,
   ChatOptions,
+  ClassifierHead,
+  ClassifierShape,
+  ClassifierTrainer,
   Continuation,
   Dataset,
   DatasetRequest,
   DivergenceType,
   EncodeOptions,
   ExpertDescription,
+  FeatureBatch,
   GenerationOptions,
+  HiddenStateOptions,
   Labeler,
   LabelRequest,
   LanguageModel,
@@ -42,8 +47,10 @@ export type {
   StepResult,
   Tally,
   Tokenizer,
+  TokenSpan,
   TrainableMethod,
   Trainer,
+  TrainerParts,
   TrainingContext,
   TrainingExample,
   TrainingRows,
@@ -149,6 +156,10 @@ export type {
 // Language models on the GPU.
 export { openLanguageModel } from "./model/language_model.ts";
 export type { OpenModel, OpenOptions } from "./model/language_model.ts";
+export { deferLanguageModel } from "./model/deferred_model.ts";
+export type { DeferOptions, DeferredModel } from "./model/deferred_model.ts";
+export { FEATURE_CACHE_BYTES, FeatureCache } from "./core/mod.ts";
+export type { FeatureCacheOptions } from "./core/mod.ts";
 export { WEIGHT_TYPES } from "./model/weights.ts";
 export type { LoadOptions, WeightType } from "./model/weights.ts";
 export { readClassifier } from "./model/classifier_file.ts";

@@ -139,6 +139,17 @@ export type LossTerm =
     readonly count: number;
     readonly type: DivergenceType;
     readonly weight: number;
+  }
+  /** Cross-entropy of a classifier on the mean hidden state of some tokens, in nats; see {@linkcode TokenSpan}. */
+  | {
+    readonly kind: "class";
+    readonly branch: number;
+    /** Tokens `first` to before `end` of the prefix with the branch behind it. */
+    readonly first: number;
+    readonly end: number;
+    /** 1 correct, 0 wrong. */
+    readonly label: 0 | 1;
+    readonly weight: number;
   };
 
 /** Tokens to learn from: branches that continue one prefix, and what is to become small. */
@@ -155,7 +166,7 @@ export interface TrainingExample {
 
 /** Losses of one step, averaged over its examples, in nats; and the gradient's norm before clipping. */
 export interface StepResult {
-  /** Cross-entropy of the choice terms, before their weight. */
+  /** Cross-entropy of the choice and class terms, before their weight. */
   readonly choice: number;
   /** Divergence terms, before their weight; 0 if there are none. */
   readonly divergence: number;
@@ -175,6 +186,77 @@ export interface OptimizerOptions {
   readonly weightDecay: number;
   /** Gradients are scaled down to this norm; 0 leaves them. */
   readonly maxGradientNorm: number;
+}
+
+/** Tokens, and those among them whose hidden state is wanted: that of one, or the mean over several. */
+export interface TokenSpan {
+  /** Token ids from the beginning of the sequence. What stands behind the span cannot matter, and is not read. */
+  readonly tokens: readonly number[];
+  /** Index of the span's first token. */
+  readonly first: number;
+  /** One more than the index of its last. */
+  readonly end: number;
+}
+
+/** Which hidden states are wanted. */
+export interface HiddenStateOptions {
+  /**
+   * Numbered as `hidden_states` of transformers is: 0 the embedding, n what block n gives; the last, after the final
+   * norm, is also −1, the one before it −2.
+   */
+  readonly layers: readonly number[];
+  /** Sequences at once. */
+  readonly batchSize: number;
+  /** Acts while the sequences are read; the frozen model reads them without. */
+  readonly adapter?: Adapter;
+}
+
+/** Widths of a classifier: linear layers with ReLU between them, and two logits at the end. */
+export interface ClassifierShape {
+  /** Values of a feature; a multiple of 4. */
+  readonly inputs: number;
+  /** Outputs of the layers but the last, each a multiple of 4; none for a linear classifier. */
+  readonly hidden: readonly number[];
+}
+
+/** A classifier on features such as hidden states: it gives the logits of "wrong" and "correct". */
+export interface ClassifierHead {
+  /** Its widths. */
+  readonly shape: ClassifierShape;
+  /** Logits of each feature, in order. */
+  logits(
+    features: readonly Float32Array<ArrayBuffer>[],
+  ): Promise<readonly (readonly [wrong: number, correct: number])[]>;
+  /** Writes `classifier_model.safetensors`: the state dictionary of the `nn.Sequential` of the same layers. */
+  save(folder: string): Promise<void>;
+  /** Gives its memory back. */
+  free(): void;
+}
+
+/** One optimizer step of a classifier on features that are at hand. */
+export interface FeatureBatch {
+  /** `[inputs]` each. */
+  readonly features: readonly Float32Array<ArrayBuffer>[];
+  /** 1 correct, 0 wrong, for each feature. */
+  readonly labels: readonly (0 | 1)[];
+  /** Of this step. */
+  readonly learningRate: number;
+}
+
+/** Trains a classifier on features, without a language model. */
+export interface ClassifierTrainer {
+  /** Takes one step on each batch, in order; gives the cross-entropy before each step as `choice`. */
+  train(batches: readonly FeatureBatch[]): Promise<readonly StepResult[]>;
+  /** Gives the optimizer's memory back; the classifier stays. */
+  free(): void;
+}
+
+/** What a trainer works with besides its adapter. */
+export interface TrainerParts {
+  /** What divergences are measured from: the model with this adapter; the frozen model if absent. */
+  readonly reference?: Adapter;
+  /** The classifier that class terms read; it is trained with the adapter, and clipped by one norm with it. */
+  readonly classifier?: ClassifierHead;
 }
 
 /** Trains an adapter step by step. */
@@ -201,6 +283,10 @@ export interface LanguageModel {
   readonly tokenizer: Tokenizer;
   /** Longest sequence, in tokens. */
   readonly contextLength: number;
+  /** Values of a hidden state; a multiple of 4. */
+  readonly width: number;
+  /** Blocks; there is one more layer of hidden states than blocks. */
+  readonly blocks: number;
   /** Continuations of prompts, as they finish. */
   generate(prompts: readonly (readonly number[])[], options: GenerationOptions): AsyncIterable<Continuation>;
   /** Logits of some tokens after each sequence, in order: one row of `tokens.length` each. */
@@ -209,17 +295,32 @@ export interface LanguageModel {
     tokens: readonly number[],
     options: { readonly batchSize: number; readonly adapter?: Adapter },
   ): AsyncIterable<readonly number[]>;
+  /**
+   * Hidden states, in order: for each span those of all layers asked for, `[layers · width]`, one behind the other.
+   *
+   * @throws {UserError} of kind `usage` for a layer that the model does not have
+   */
+  hiddenStates(
+    spans: readonly TokenSpan[],
+    options: HiddenStateOptions,
+  ): AsyncIterable<Float32Array<ArrayBuffer>>;
   /** A fresh adapter that changes nothing yet. */
   createAdapter(options: LoraOptions, rng: Rng): Promise<Adapter>;
   /** An adapter from a folder in PEFT's format. */
   loadAdapter(folder: string): Promise<Adapter>;
   /** Writes `adapter_config.json` and `adapter_model.safetensors`, as PEFT reads them. */
   saveAdapter(adapter: Adapter, folder: string): Promise<void>;
-  /**
-   * A trainer for an adapter.
-   *
-   * @param seed sets its dropout
-   * @param reference what divergences are measured from: the model with this adapter; the frozen model if absent
-   */
-  createTrainer(adapter: Adapter, options: OptimizerOptions, seed: number, reference?: Adapter): Trainer;
+  /** A trainer for an adapter; `seed` sets its dropout. */
+  createTrainer(
+    adapter: Adapter,
+    options: OptimizerOptions,
+    seed: number,
+    parts?: TrainerParts,
+  ): Trainer;
+  /** A fresh classifier: weights Xavier-normal, biases as `nn.Linear` draws them. */
+  createClassifier(shape: ClassifierShape, rng: Rng): Promise<ClassifierHead>;
+  /** The classifier in a folder: `classifier_model.safetensors`, or the research code's `classifier_model.bin`. */
+  loadClassifier(folder: string): Promise<ClassifierHead>;
+  /** A trainer for a classifier alone. */
+  createClassifierTrainer(classifier: ClassifierHead, options: OptimizerOptions): ClassifierTrainer;
 }

@@ -18,6 +18,8 @@ export {
 } from "./files.ts";
 export { estimate, RESAMPLES } from "./bootstrap.ts";
 export type { Estimate, Undefined } from "./bootstrap.ts";
+export { FEATURE_CACHE_BYTES, FeatureCache } from "./feature_cache.ts";
+export type { FeatureCacheOptions } from "./feature_cache.ts";
 export { isModelFile } from "./hub/files.ts";
 export { isHubName, parseHubName } from "./hub/names.ts";
 export type { HubName, RepoType } from "./hub/names.ts";
@@ -77,13 +79,18 @@ export type {
   AdapterInfo,
   ChatMessage,
   ChatOptions,
+  ClassifierHead,
+  ClassifierShape,
+  ClassifierTrainer,
   Continuation,
   Dataset,
   DatasetRequest,
   DivergenceType,
   EncodeOptions,
   ExpertDescription,
+  FeatureBatch,
   GenerationOptions,
+  HiddenStateOptions,
   Labeler,
   LabelRequest,
   LanguageModel,
@@ -107,8 +114,10 @@ export type {
   StepResult,
   Tally,
   Tokenizer,
+  TokenSpan,
   TrainableMethod,
   Trainer,
+  TrainerParts,
   TrainingContext,
   TrainingExample,
   TrainingRows,

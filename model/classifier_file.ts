@@ -1,5 +1,6 @@
-/** The research code's classifier on hidden states: `classifier_model.bin`. */
+/** A classifier on hidden states in a file, with the research code's names: `classifier_model.bin` or `.safetensors`. */
 import { dataError } from "../core/files.ts";
+import { writeSafetensors } from "./safetensors.ts";
 import { type StateTensor, withStateFile } from "./state_file.ts";
 
 /** One linear layer: `y = x Wᵀ + bias`. */
@@ -58,6 +59,17 @@ export async function readClassifier(path: string): Promise<Classifier> {
     }
     return { layers, temperature };
   });
+}
+
+/** Writes a classifier, with the names of `nn.Sequential`, so that torch reads it with `load_state_dict`. */
+export async function writeClassifier(path: string, layers: readonly ClassifierLayer[]): Promise<void> {
+  await writeSafetensors(
+    path,
+    layers.flatMap(({ name, inputs, outputs, weight, bias }) => [
+      { name: `${name}.weight`, shape: [outputs, inputs], values: weight },
+      { name: `${name}.bias`, shape: [outputs], values: bias },
+    ]),
+  );
 }
 
 type Refuse = (what: string) => Error;

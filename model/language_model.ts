@@ -3,14 +3,20 @@ import { basename, join } from "node:path";
 import { dataError, exists, readText } from "../core/files.ts";
 import type {
   Adapter,
+  ClassifierHead,
+  ClassifierShape,
+  ClassifierTrainer,
   Continuation,
   GenerationOptions,
+  HiddenStateOptions,
   LanguageModel,
   LoraOptions,
   ModelFamily,
   OptimizerOptions,
   Tokenizer,
+  TokenSpan,
   Trainer,
+  TrainerParts,
   TransformerDescription,
 } from "../core/types.ts";
 import type { Rng } from "../core/rng.ts";
@@ -19,10 +25,12 @@ import type { Tensor } from "../kernels/tensor.ts";
 import { LoraAdapter } from "./adapter.ts";
 import { checkSequences, packGroups } from "./batch.ts";
 import { Checkpoint } from "./checkpoint.ts";
+import { Classifier, FeatureTrainer } from "./classifier.ts";
 import { readConfigFile } from "./config_file.ts";
 import { generate } from "./generator.ts";
+import { checkSpans, layerNumbers } from "./hidden_states.ts";
 import { Llama } from "./llama.ts";
-import { logitsOf } from "./ops.ts";
+import { averages, logitsOf } from "./ops.ts";
 import { checkTargets } from "./lora_sites.ts";
 import { loadAdapter, saveAdapter } from "./peft.ts";
 import { openTokenizer, tokenizerPath } from "./tokenizer.ts";
@@ -73,6 +81,22 @@ export async function openLanguageModel(
   families: readonly ModelFamily[],
   { name = basename(folder), ...options }: OpenOptions = {},
 ): Promise<OpenModel> {
+  const { description, tokenizer } = await openDescription(folder, families);
+  using checkpoint = await Checkpoint.open(folder);
+  const weights = await loadWeights(gpu, checkpoint, description, options);
+  const transformer = new Llama(gpu, description, weights);
+  return new LlamaLanguageModel(name, folder, transformer, tokenizer);
+}
+
+/**
+ * What is known of a model without its weights.
+ *
+ * @throws {UserError} of kind `data` if tokenizer and configuration do not go together
+ */
+export async function openDescription(
+  folder: string,
+  families: readonly ModelFamily[],
+): Promise<{ readonly description: TransformerDescription; readonly tokenizer: Tokenizer }> {
   const description = describe(await readConfigFile(join(folder, "config.json")), families, folder);
   const tokenizer = await openTokenizer(folder);
   if (tokenizer.vocabulary > description.vocabulary) {
@@ -82,10 +106,7 @@ export async function openLanguageModel(
       "use the tokenizer and the weights of the same model",
     );
   }
-  using checkpoint = await Checkpoint.open(folder);
-  const weights = await loadWeights(gpu, checkpoint, description, options);
-  const transformer = new Llama(gpu, description, weights);
-  return new LlamaLanguageModel(name, folder, transformer, tokenizer);
+  return { description, tokenizer };
 }
 
 /** A hash of a model's files that takes no longer for large ones: configuration, sizes, headers and ends. */
@@ -155,6 +176,14 @@ class LlamaLanguageModel implements OpenModel {
     return this.description.contextLength;
   }
 
+  get width(): number {
+    return this.description.width;
+  }
+
+  get blocks(): number {
+    return this.description.layers;
+  }
+
   generate(prompts: readonly (readonly number[])[], options: GenerationOptions): AsyncIterable<Continuation> {
     return generate(this.transformer, prompts, this.tokenizer.stopTokens, options);
   }
@@ -184,6 +213,18 @@ class LlamaLanguageModel implements OpenModel {
     }
   }
 
+  async *hiddenStates(
+    spans: readonly TokenSpan[],
+    { layers, batchSize, adapter }: HiddenStateOptions,
+  ): AsyncIterable<Float32Array<ArrayBuffer>> {
+    if (!(batchSize >= 1)) throw new RangeError(`hiddenStates() needs a batchSize from 1, got ${batchSize}`);
+    const numbers = layerNumbers(layers, this.blocks);
+    checkSpans(spans, this.contextLength);
+    for (let start = 0; start < spans.length; start += batchSize) {
+      yield* await this.#states(spans.slice(start, start + batchSize), numbers, ownAdapter(adapter));
+    }
+  }
+
   createAdapter(options: LoraOptions, rng: Rng): Promise<Adapter> {
     checkTargets(this.description, options);
     const adapter = new LoraAdapter(this.transformer.gpu, this.description, options);
@@ -199,8 +240,28 @@ class LlamaLanguageModel implements OpenModel {
     return saveAdapter(ownAdapter(adapter)!, folder, this.name);
   }
 
-  createTrainer(adapter: Adapter, options: OptimizerOptions, seed: number, reference?: Adapter): Trainer {
-    return new LoraTrainer(this.transformer, ownAdapter(adapter)!, options, seed, ownAdapter(reference));
+  createTrainer(
+    adapter: Adapter,
+    options: OptimizerOptions,
+    seed: number,
+    parts?: TrainerParts,
+  ): Trainer {
+    return new LoraTrainer(this.transformer, ownAdapter(adapter)!, options, seed, {
+      reference: ownAdapter(parts?.reference),
+      classifier: parts?.classifier && ownClassifier(parts.classifier),
+    });
+  }
+
+  createClassifier(shape: ClassifierShape, rng: Rng): Promise<ClassifierHead> {
+    return Promise.resolve(Classifier.create(this.transformer.gpu, shape, rng));
+  }
+
+  loadClassifier(folder: string): Promise<ClassifierHead> {
+    return Classifier.load(this.transformer.gpu, folder);
+  }
+
+  createClassifierTrainer(classifier: ClassifierHead, options: OptimizerOptions): ClassifierTrainer {
+    return new FeatureTrainer(ownClassifier(classifier), options);
   }
 
   close(): void {
@@ -208,6 +269,41 @@ class LlamaLanguageModel implements OpenModel {
     this.transformer.gpu.free(...allTensors(this.transformer.weights));
     // Another model has other sizes.
     this.transformer.gpu.trim();
+  }
+
+  /** Hidden states of some spans, the layers of each one behind the other. */
+  async #states(spans: readonly TokenSpan[], layers: readonly number[], adapter?: LoraAdapter) {
+    const { gpu } = this.transformer;
+    // What stands behind a span cannot act on it.
+    const groups = spans.map(({ tokens, end }, id) => ({ id, prefix: tokens.slice(0, end), branches: [] }));
+    let before = 0;
+    const outputs = spans.flatMap(({ first, end }) => {
+      const rows = Array.from({ length: end - first }, (_, index) => before + first + index);
+      before += end;
+      return rows;
+    });
+    const [adapted, plain] = adapter ? [groups, []] : [[], groups];
+    const batch = packGroups(gpu, { adapted, plain, outputs, backward: false }, this.transformer.headGroup);
+    const distinct = [...new Set(layers)];
+    const states = this.transformer.hiddenStates(
+      batch,
+      distinct,
+      adapter && { adapter, rows: batch.adaptedRows },
+    );
+    const lengths = spans.map(({ first, end }) => end - first);
+    const means = states.map((state) => averages(gpu, state, lengths));
+    batch.free();
+    const values = await gpu.read(...means);
+    gpu.free(...new Set([...states, ...means]));
+    const { width } = this;
+    return spans.map((_, row) => {
+      const features = new Float32Array(layers.length * width);
+      layers.forEach((layer, index) => {
+        const all = values[distinct.indexOf(layer)];
+        features.set(all.subarray(row * width, (row + 1) * width), index * width);
+      });
+      return features;
+    });
   }
 
   /** Logits of some tokens behind each sequence: `[sequences · tokens]`. */
@@ -226,6 +322,12 @@ class LlamaLanguageModel implements OpenModel {
     gpu.free(logits);
     return values;
   }
+}
+
+/** Classifiers are opaque to methods; the engine takes back only its own. */
+export function ownClassifier(classifier: ClassifierHead): Classifier {
+  if (classifier instanceof Classifier) return classifier;
+  throw new TypeError("This classifier was not made by this model: use createClassifier or loadClassifier");
 }
 
 /** Adapters are opaque to methods; the engine takes back only its own. */

@@ -107,18 +107,7 @@ export class Llama {
     let x = embed(gpu, weights.embedding, batch.ids, batch.rows);
     weights.layers.forEach((layer, index) => {
       const last = index === weights.layers.length - 1;
-      const { qkv, attended, lse, z } = this.#attend(layer, index, x, batch, angles, active);
-
-      const rows = last ? batch.outputRows : batch.rows;
-      const residual = last ? gather(gpu, x, batch.outputs, rows) : x;
-      const mixed = last ? gather(gpu, attended, batch.outputs, rows) : attended;
-      const after = last ? outputsOf(batch, active) : active;
-      const middle = gpu.tensor("middle", "f32", [rows, this.description.width]);
-      this.#linear(layer, index, "o_proj", mixed, rows, whole(middle, residual), after, z);
-      const { y, ...fed } = this.#feedForward(layer, index, middle, rows, after, z);
-
-      if (last) gpu.free(residual, mixed);
-      const kept: SavedLayer = { x, qkv, attended, lse, middle, ...fed, z };
+      const { y, ...kept } = this.#block(layer, index, x, batch, angles, active, last);
       if (keep) saved.push(kept);
       else gpu.free(...tensorsOf(kept));
       x = y;
@@ -128,6 +117,43 @@ export class Llama {
     if (keep) return { hidden, last: x, saved };
     gpu.free(x);
     return { hidden, saved };
+  }
+
+  /**
+   * Hidden states `[U, C]` of the output rows after some layers, in their order; goes no further than the highest.
+   *
+   * @param layers 0 the embedding, n what block n gives, that of the last block after the final norm
+   */
+  hiddenStates(batch: PackedBatch, layers: readonly number[], active?: ActiveAdapter): Tensor[] {
+    const { gpu, weights, description: { normEpsilon: eps } } = this;
+    const highest = Math.max(...layers);
+    const states = new Map<number, Tensor>();
+    const angles = this.#angles(batch);
+    let x = embed(gpu, weights.embedding, batch.ids, batch.rows);
+    for (let layer = 0;; layer++) {
+      // What the highest block gives are the output rows alone.
+      const pruned = layer > 0 && layer === highest;
+      if (layers.includes(layer)) {
+        const rows = pruned ? x : gather(gpu, x, batch.outputs, batch.outputRows);
+        const last = layer === weights.layers.length;
+        states.set(layer, last ? norm(gpu, rows, weights.finalNorm, batch.outputRows, eps) : rows);
+      }
+      if (layer === highest) break;
+      const { y, ...kept } = this.#block(
+        weights.layers[layer],
+        layer,
+        x,
+        batch,
+        angles,
+        active,
+        layer + 1 === highest,
+      );
+      gpu.free(...tensorsOf(kept));
+      x = y;
+    }
+    if (![...states.values()].includes(x)) gpu.free(x);
+    this.#freeAngles(angles);
+    return layers.map((layer) => states.get(layer)!);
   }
 
   /**
@@ -176,6 +202,29 @@ export class Llama {
   /** Frees the weights' companions; the weights belong to the caller. */
   free(): void {
     if (this.#table) this.gpu.free(this.#table);
+  }
+
+  /** One layer; with `prune`, only the output rows go beyond attention. */
+  #block(
+    layer: LayerWeights,
+    index: number,
+    x: Tensor,
+    batch: PackedBatch,
+    angles: Angles,
+    active: ActiveAdapter | undefined,
+    prune: boolean,
+  ): SavedLayer & { readonly y: Tensor } {
+    const { gpu } = this;
+    const { qkv, attended, lse, z } = this.#attend(layer, index, x, batch, angles, active);
+    const rows = prune ? batch.outputRows : batch.rows;
+    const residual = prune ? gather(gpu, x, batch.outputs, rows) : x;
+    const mixed = prune ? gather(gpu, attended, batch.outputs, rows) : attended;
+    const after = prune ? outputsOf(batch, active) : active;
+    const middle = gpu.tensor("middle", "f32", [rows, this.description.width]);
+    this.#linear(layer, index, "o_proj", mixed, rows, whole(middle, residual), after, z);
+    const { y, ...fed } = this.#feedForward(layer, index, middle, rows, after, z);
+    if (prune) gpu.free(residual, mixed);
+    return { x, qkv, attended, lse, middle, ...fed, z, y };
   }
 
   /** Norm, q, k, v, rotation and attention of one layer. */

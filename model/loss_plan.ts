@@ -22,6 +22,16 @@ export interface DivergenceGroup {
   readonly frozenRows: readonly number[];
 }
 
+/** Class losses that one pass through the classifier can serve. */
+export interface ClassGroup {
+  readonly weight: number;
+  /** Output rows, those of one span behind those of another. */
+  readonly rows: readonly number[];
+  /** How many of the rows each span has, and its label. */
+  readonly spans: readonly number[];
+  readonly labels: readonly number[];
+}
+
 /** What to run, which rows to keep, and which losses read them. */
 export interface LossPlan {
   readonly adapted: readonly TokenGroup[];
@@ -30,6 +40,7 @@ export interface LossPlan {
   readonly outputs: readonly number[];
   readonly choices: readonly ChoiceGroup[];
   readonly divergences: readonly DivergenceGroup[];
+  readonly classes: readonly ClassGroup[];
 }
 
 interface MutableChoice extends ChoiceGroup {
@@ -42,6 +53,12 @@ interface MutableDivergence extends DivergenceGroup {
   readonly frozenRows: number[];
 }
 
+interface MutableClass extends ClassGroup {
+  readonly rows: number[];
+  readonly spans: number[];
+  readonly labels: number[];
+}
+
 /**
  * Lays examples out: first each with the adapter, all its branches behind one prefix; then, for each divergence, the
  * same tokens without the adapter, up to the last one that is read.
@@ -51,6 +68,7 @@ export function planLosses(examples: readonly TrainingExample[]): LossPlan {
   const plain: TokenGroup[] = [];
   const outputs: number[] = [], plainOutputs: number[] = [];
   const choices = new Map<string, MutableChoice>(), divergences = new Map<string, MutableDivergence>();
+  const classes = new Map<number, MutableClass>();
   const adaptedRows = adapted.reduce((sum, group) => sum + tokenCount(group), 0);
   let first = 0, plainFirst = adaptedRows;
   const output = (row: number): number => {
@@ -79,6 +97,23 @@ export function planLosses(examples: readonly TrainingExample[]): LossPlan {
         );
         group.rows.push(output(first + rowOf(loss.branch, length - 1)));
         group.labels.push(label);
+      } else if (loss.kind === "class") {
+        const { weight, label, first: from, end } = loss;
+        if (!(from < end && end <= length)) {
+          throw misuse(
+            `A class loss reads tokens ${from} to ${end} of ${length}`,
+            "name tokens of the branch",
+          );
+        }
+        const group = classes.getOrInsertComputed(
+          weight,
+          (): MutableClass => ({ weight, rows: [], spans: [], labels: [] }),
+        );
+        for (let position = from; position < end; position++) {
+          group.rows.push(output(first + rowOf(loss.branch, position)));
+        }
+        group.spans.push(end - from);
+        group.labels.push(label);
       } else {
         const { type, weight, count } = loss;
         const group = divergences.getOrInsertComputed(
@@ -103,6 +138,7 @@ export function planLosses(examples: readonly TrainingExample[]): LossPlan {
     plain,
     outputs: [...outputs, ...plainOutputs],
     choices: [...choices.values()],
+    classes: [...classes.values()],
     divergences: [...divergences.values()].map((group) => ({
       ...group,
       frozenRows: group.frozenRows.map((row) => tuned + row),

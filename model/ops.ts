@@ -4,6 +4,7 @@ import { cacheWrite } from "../kernels/cache_write.ts";
 import { embedding } from "../kernels/embedding.ts";
 import { gatherRows } from "../kernels/gather_rows.ts";
 import type { Gpu } from "../kernels/gpu.ts";
+import { matmulBackward } from "../kernels/matmul_backward.ts";
 import { rmsnorm } from "../kernels/rmsnorm.ts";
 import { rmsnormBackward } from "../kernels/rmsnorm_backward.ts";
 import { rope } from "../kernels/rope.ts";
@@ -160,6 +161,47 @@ export function gather(gpu: Gpu, x: Tensor, index: Tensor, rows: number): Tensor
 export function scatter(gpu: Gpu, x: Tensor, index: Tensor, y: Tensor, rows: number): void {
   const [targetRows, width] = y.shape;
   gpu.run(scatterRows, { params: { rows, width, target_rows: targetRows }, buffers: { index, x, y } });
+}
+
+/**
+ * Means over spans of rows, which lie one behind the other in `x`: `[spans, width]`. Where each span is one row, that is
+ * `x` itself.
+ *
+ * @param spans rows of each
+ */
+export function averages(gpu: Gpu, x: Tensor, spans: readonly number[]): Tensor {
+  return weighted(gpu, x, spans, (span, row, stride) => span * stride + row);
+}
+
+/** Gradient of {@linkcode averages} for `x`, given that for what it gave; the same tensor where each span is one row. */
+export function averagesBackward(gpu: Gpu, dy: Tensor, spans: readonly number[]): Tensor {
+  return weighted(gpu, dy, spans, (span, row, stride) => row * stride + span);
+}
+
+/** The product of the matrix of means, or of its transpose, with `x`. */
+function weighted(
+  gpu: Gpu,
+  x: Tensor,
+  spans: readonly number[],
+  place: (span: number, row: number, stride: number) => number,
+): Tensor {
+  const total = spans.reduce((sum, count) => sum + count, 0);
+  if (total === spans.length) return x;
+  const [columns, width] = x.shape;
+  const rows = columns === total ? spans.length : total, stride = Math.ceil(columns / 4) * 4;
+  const means = new Float32Array(rows * stride);
+  let row = 0;
+  spans.forEach((count, span) => {
+    for (let index = 0; index < count; index++) means[place(span, row++, stride)] = 1 / count;
+  });
+  const matrix = gpu.upload("means", means, [rows, stride]);
+  const y = gpu.tensor("averages", "f32", [rows, width]);
+  gpu.run(matmulBackward, {
+    params: { rows, columns, depth: width, dy_stride: stride, dy_first: 0, scale: 1, accumulate: 0 },
+    buffers: { dy: matrix, weight: x, dx: y },
+  });
+  gpu.free(matrix);
+  return y;
 }
 
 /** `[rows, width]` of zeros. */

@@ -1,21 +1,24 @@
 /** Calibration tuning: the losses of a batch, their gradients for the adapter, and AdamW. */
-import { join } from "node:path";
-import { dataError, writeJsonAtomic } from "../core/files.ts";
+import { dataError } from "../core/files.ts";
 import type { LossTerm, OptimizerOptions, StepResult, Trainer, TrainingExample } from "../core/types.ts";
-import { adamw } from "../kernels/adamw.ts";
 import { crossEntropy } from "../kernels/cross_entropy.ts";
 import { divergence, DIVERGENCE_KIND } from "../kernels/divergence.ts";
 import type { Gpu } from "../kernels/gpu.ts";
-import { gradientNorm, gradientNormGroups } from "../kernels/gradient_norm.ts";
 import type { Tensor } from "../kernels/tensor.ts";
 import type { LoraAdapter } from "./adapter.ts";
 import { packGroups } from "./batch.ts";
-import { readConfigFile } from "./config_file.ts";
-import { type ActiveAdapter, type Gradient, linear, linearBackward } from "./linear.ts";
+import type { Classifier } from "./classifier.ts";
+import { type ActiveAdapter, linear, linearBackward } from "./linear.ts";
 import type { Forward, Llama } from "./llama.ts";
-import { gather, logitsOf, logitsOfBackward, scatter, zeros } from "./ops.ts";
-import { type ChoiceGroup, type DivergenceGroup, type LossPlan, planLosses } from "./loss_plan.ts";
-import { SafetensorsFile, writeSafetensors } from "./safetensors.ts";
+import { averages, averagesBackward, gather, logitsOf, logitsOfBackward, scatter, zeros } from "./ops.ts";
+import {
+  type ChoiceGroup,
+  type ClassGroup,
+  type DivergenceGroup,
+  type LossPlan,
+  planLosses,
+} from "./loss_plan.ts";
+import { AdamW } from "./optimizer.ts";
 
 /** Bytes of logits that are made at once: beyond this, target rows are taken in turns. */
 const LOGIT_BYTES = 1 << 26;
@@ -23,28 +26,23 @@ const LOGIT_BYTES = 1 << 26;
 /** Workgroups that a LoRA gradient is spread over, so that small models too keep all cores busy. */
 const GRADIENT_WORKGROUPS = 32;
 
-/** Trains one adapter of one model. */
+/** Trains one adapter of one model, perhaps together with a classifier on its hidden states. */
 export class LoraTrainer implements Trainer {
   readonly #gpu: Gpu;
   readonly #model: Llama;
   readonly #adapter: LoraAdapter;
-  readonly #reference: LoraAdapter | undefined;
-  readonly #options: OptimizerOptions;
+  readonly #reference?: LoraAdapter;
   readonly #seed: number;
-  readonly #gradient: Gradient;
-  readonly #m: Tensor;
-  readonly #v: Tensor;
-  readonly #partial: Tensor;
-  readonly #norm: Tensor;
-  #step = 0;
+  readonly #classifier?: Classifier;
+  readonly #optimizer: AdamW;
 
-  /** @param reference adapter of the model that divergences are measured from; the frozen model if absent */
+  /** @param parts `reference`: adapter of the model that divergences are measured from; the frozen model if absent */
   constructor(
     model: Llama,
     adapter: LoraAdapter,
     options: OptimizerOptions,
     seed: number,
-    reference?: LoraAdapter,
+    { reference, classifier }: { readonly reference?: LoraAdapter; readonly classifier?: Classifier } = {},
   ) {
     if (adapter.options.loraBias) {
       throw dataError(
@@ -54,26 +52,22 @@ export class LoraTrainer implements Trainer {
       );
     }
     const { gpu } = model;
-    const [count] = adapter.values.shape;
     const narrowest = Math.min(...adapter.sites.map(({ inputs, outputs }) => Math.min(inputs, outputs)));
     const splits = Math.ceil(GRADIENT_WORKGROUPS / Math.ceil(narrowest / (4 * gpu.adapter.lanes)));
     this.#gpu = gpu;
     this.#model = model;
     this.#adapter = adapter;
     this.#reference = reference;
-    this.#options = options;
     this.#seed = seed;
-    this.#gradient = { values: gpu.tensor("gradient", "f32", [splits, count]), splits };
-    this.#m = gpu.tensor("adamw m", "f32", [count]);
-    this.#v = gpu.tensor("adamw v", "f32", [count]);
-    this.#partial = gpu.tensor("gradient norm parts", "f32", [gradientNormGroups(count)]);
-    this.#norm = gpu.tensor("gradient norm", "f32", [1]);
-    gpu.clear(this.#m);
-    gpu.clear(this.#v);
+    this.#classifier = classifier;
+    this.#optimizer = new AdamW(gpu, [
+      { prefix: "", values: adapter.values, splits },
+      ...(classifier ? [{ prefix: "classifier.", values: classifier.values, splits: 1 }] : []),
+    ], options);
   }
 
   get step(): number {
-    return this.#step;
+    return this.#optimizer.step;
   }
 
   async train(
@@ -82,11 +76,11 @@ export class LoraTrainer implements Trainer {
   ): Promise<StepResult> {
     const gpu = this.#gpu;
     const examples = microBatches.reduce((sum, batch) => sum + batch.length, 0);
-    gpu.clear(this.#gradient.values);
+    this.#optimizer.clear();
     const losses = new LossSum(gpu);
     for (const batch of microBatches) this.#run(batch, examples, losses, true);
-    this.#update(learningRate);
-    const [[gradientNorm], ...rows] = await gpu.read(this.#norm, ...losses.tensors);
+    this.#optimizer.update(learningRate);
+    const [[gradientNorm], ...rows] = await gpu.read(this.#optimizer.norm, ...losses.tensors);
     return { ...losses.means(rows, examples), gradientNorm };
   }
 
@@ -99,49 +93,33 @@ export class LoraTrainer implements Trainer {
   /** Sum over the splits of the gradient that the last {@linkcode LoraTrainer.train} left, laid out as the adapter. */
   async gradient(): Promise<Float32Array<ArrayBuffer>> {
     const [count] = this.#adapter.values.shape;
-    return (await this.#gpu.readF32(this.#gradient.values)).slice(0, count);
+    return (await this.#gpu.readF32(this.#optimizer.gradients[0].values)).slice(0, count);
   }
 
-  async save(folder: string): Promise<void> {
-    const shape = this.#m.shape;
-    await writeSafetensors(join(folder, "optimizer.safetensors"), [
-      { name: "exp_avg", shape, values: await this.#gpu.readF32(this.#m) },
-      { name: "exp_avg_sq", shape, values: await this.#gpu.readF32(this.#v) },
-    ]);
-    await writeJsonAtomic(join(folder, "optimizer.json"), {
-      step: this.#step,
-      seed: this.#seed,
-      ...this.#options,
-    });
+  /** The same of the classifier. */
+  classifierGradient(): Promise<Float32Array<ArrayBuffer>> {
+    return this.#gpu.readF32(this.#optimizer.gradients[1].values);
   }
 
-  async load(folder: string): Promise<void> {
-    using file = await SafetensorsFile.open(join(folder, "optimizer.safetensors"));
-    for (const [name, tensor] of [["exp_avg", this.#m], ["exp_avg_sq", this.#v]] as const) {
-      const entry = file.tensors.get(name);
-      if (entry?.shape.join() !== tensor.shape.join()) {
-        throw dataError(
-          `Tensor "${name}" does not fit the adapter`,
-          file.path,
-          "train into another --log-dir",
-        );
-      }
-      this.#gpu.write(tensor, await file.values(entry));
-    }
-    const path = join(folder, "optimizer.json");
-    const { step } = await readConfigFile(path);
-    if (!Number.isInteger(step)) throw dataError("The step is missing", path, "train into another --log-dir");
-    this.#step = step as number;
+  save(folder: string): Promise<void> {
+    return this.#optimizer.save(folder, { seed: this.#seed });
+  }
+
+  load(folder: string): Promise<void> {
+    return this.#optimizer.load(folder);
   }
 
   free(): void {
-    this.#gpu.free(this.#gradient.values, this.#m, this.#v, this.#partial, this.#norm);
+    this.#optimizer.free();
   }
 
   /** Losses of some examples of a batch of `total`, and with `backward` their gradients. */
   #run(examples: readonly TrainingExample[], total: number, losses: LossSum, backward: boolean): void {
     const gpu = this.#gpu;
     const whole = planLosses(examples);
+    if (whole.classes.length > 0 && !this.#classifier) {
+      throw new TypeError("A class loss needs a trainer that was given a classifier");
+    }
     const { plan, reference } = this.#reference
       ? this.#passReference(whole, this.#reference)
       : { plan: whole, reference: undefined };
@@ -151,7 +129,7 @@ export class LoraTrainer implements Trainer {
       adapter: this.#adapter,
       rows: batch.adaptedRows,
       dropout: backward && probability > 0
-        ? { probability, seed: this.#seed, step: this.#step, counters: batch.counters }
+        ? { probability, seed: this.#seed, step: this.#optimizer.step, counters: batch.counters }
         : undefined,
     };
     const forward = this.#model.forward(batch, active, backward);
@@ -160,10 +138,11 @@ export class LoraTrainer implements Trainer {
     for (const group of plan.divergences) {
       this.#divergence(forward.hidden, reference ?? forward.hidden, group, total, losses, dHidden);
     }
+    for (const group of plan.classes) this.#class(forward, group, total, losses, dHidden);
     gpu.free(forward.hidden);
     if (reference) gpu.free(reference);
     if (dHidden) {
-      this.#model.backward(batch, forward, dHidden, active, this.#gradient);
+      this.#model.backward(batch, forward, dHidden, active, this.#optimizer.gradients[0]);
       gpu.free(dHidden);
     }
     batch.free();
@@ -222,6 +201,27 @@ export class LoraTrainer implements Trainer {
     gpu.free(index, ids, labels, x, logits, dlogits);
   }
 
+  /** Cross-entropy of the classifier on hidden states; its gradient goes to the rows of `dHidden`. */
+  #class(forward: Forward, group: ClassGroup, total: number, losses: LossSum, dHidden?: Tensor): void {
+    const gpu = this.#gpu;
+    const rows = group.spans.length;
+    const index = gpu.upload("class rows", Uint32Array.from(group.rows));
+    const labels = gpu.upload("class labels", Uint32Array.from(group.labels));
+    const states = gather(gpu, forward.hidden, index, group.rows.length);
+    const x = averages(gpu, states, group.spans);
+    const loss = gpu.tensor("class loss", "f32", [rows]);
+    const dx = dHidden && gpu.tensor("dfeatures", "f32", [rows, this.#width]);
+    const read = { x, labels, loss, rows, scale: group.weight / total };
+    this.#classifier!.loss(read, dHidden && this.#optimizer.gradients[1], dx);
+    losses.add("class", loss);
+    if (dHidden && dx) {
+      const dStates = averagesBackward(gpu, dx, group.spans);
+      scatter(gpu, dStates, index, dHidden, group.rows.length);
+      gpu.free(dx, ...(dStates === dx ? [] : [dStates]));
+    }
+    gpu.free(index, labels, states, ...(x === states ? [] : [x]));
+  }
+
   /** Divergence from the reference over the whole vocabulary, some rows at a time. */
   #divergence(
     hidden: Tensor,
@@ -270,40 +270,6 @@ export class LoraTrainer implements Trainer {
     return logits;
   }
 
-  /** Sums the gradient, clips it, and takes one step of AdamW. */
-  #update(learningRate: number): void {
-    const gpu = this.#gpu;
-    const [count] = this.#adapter.values.shape;
-    const { beta1, beta2, epsilon, weightDecay, maxGradientNorm } = this.#options;
-    this.#step++;
-    gpu.run(gradientNorm, {
-      params: { count, splits: this.#gradient.splits },
-      buffers: { gradient: this.#gradient.values, partial: this.#partial },
-    });
-    gpu.run(adamw, {
-      params: {
-        count,
-        groups: gradientNormGroups(count),
-        learning_rate: learningRate,
-        beta1,
-        beta2,
-        eps: epsilon,
-        weight_decay: weightDecay,
-        correction1: 1 - beta1 ** this.#step,
-        correction2: 1 - beta2 ** this.#step,
-        max_norm: maxGradientNorm,
-      },
-      buffers: {
-        gradient: this.#gradient.values,
-        partial: this.#partial,
-        parameters: this.#adapter.values,
-        m: this.#m,
-        v: this.#v,
-        norm: this.#norm,
-      },
-    });
-  }
-
   get #width(): number {
     return this.#model.description.width;
   }
@@ -328,7 +294,8 @@ class LossSum {
   means(rows: readonly ArrayLike<number>[], examples: number): { choice: number; divergence: number } {
     const sums = { choice: 0, divergence: 0 };
     rows.forEach((values, index) => {
-      for (let row = 0; row < values.length; row++) sums[this.#kinds[index]] += values[row];
+      const kind = this.#kinds[index] === "divergence" ? "divergence" : "choice";
+      for (let row = 0; row < values.length; row++) sums[kind] += values[row];
     });
     this.#gpu.free(...this.tensors);
     return { choice: sums.choice / examples, divergence: sums.divergence / examples };

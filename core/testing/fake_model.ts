@@ -1,14 +1,21 @@
 import { readJson, writeJsonAtomic } from "../files.ts";
 import type {
   Adapter,
+  ClassifierHead,
+  ClassifierShape,
+  ClassifierTrainer,
   Continuation,
+  FeatureBatch,
   GenerationOptions,
+  HiddenStateOptions,
   LanguageModel,
   LoraOptions,
   OptimizerOptions,
   StepResult,
   Tokenizer,
+  TokenSpan,
   Trainer,
+  TrainerParts,
   TrainingExample,
 } from "../types.ts";
 
@@ -32,6 +39,10 @@ export class FakeModel implements LanguageModel {
   /** Marks manifests and messages of tests. */
   readonly name = "fake";
   readonly contextLength: number;
+  /** Hidden states are the evidence and 1, times one more than the layer, and zeros. */
+  readonly width = 4;
+  /** As many as it takes for layers to differ. */
+  readonly blocks = 2;
   /** Splits at blanks, and learns words as it meets them. */
   readonly tokenizer: Tokenizer = wordTokenizer();
   readonly #answer: (prompt: string) => string;
@@ -70,6 +81,19 @@ export class FakeModel implements LanguageModel {
     }
   }
 
+  async *hiddenStates(
+    spans: readonly TokenSpan[],
+    { layers }: HiddenStateOptions,
+  ): AsyncIterable<Float32Array<ArrayBuffer>> {
+    for (const { tokens, end } of spans) {
+      const evidence = this.#evidence(this.tokenizer.decode(tokens.slice(0, end)));
+      yield await Promise.resolve(Float32Array.from(layers.flatMap((layer) => {
+        const scale = 1 + (layer < 0 ? this.blocks + 1 + layer : layer);
+        return [scale * evidence, scale, 0, 0];
+      })));
+    }
+  }
+
   createAdapter(options: LoraOptions): Promise<Adapter> {
     return Promise.resolve(new FakeAdapter(options, 0));
   }
@@ -83,10 +107,81 @@ export class FakeModel implements LanguageModel {
     await writeJsonAtomic(`${folder}/fake_adapter.json`, adapter);
   }
 
-  createTrainer(adapter: Adapter, _options: OptimizerOptions, _seed: number): Trainer {
+  createTrainer(
+    adapter: Adapter,
+    _options: OptimizerOptions,
+    _seed: number,
+    { classifier }: TrainerParts = {},
+  ): Trainer {
     const read = (example: TrainingExample, branch: number) =>
       this.#evidence(this.tokenizer.decode([...example.prefix, ...example.branches[branch]]));
-    return new FakeTrainer(adapter as FakeAdapter, read);
+    return new FakeTrainer(adapter as FakeAdapter, read, classifier as FakeClassifier | undefined);
+  }
+
+  createClassifier(shape: ClassifierShape): Promise<ClassifierHead> {
+    return Promise.resolve(new FakeClassifier(shape, Array<number>(shape.inputs).fill(0)));
+  }
+
+  async loadClassifier(folder: string): Promise<ClassifierHead> {
+    const { shape, weights } = await readJson(`${folder}/fake_classifier.json`) as FakeClassifier;
+    return new FakeClassifier(shape, weights);
+  }
+
+  createClassifierTrainer(classifier: ClassifierHead): ClassifierTrainer {
+    return new FakeClassifierTrainer(classifier as FakeClassifier);
+  }
+}
+
+/** A linear classifier, whatever its shape says. */
+class FakeClassifier implements ClassifierHead {
+  readonly shape: ClassifierShape;
+  readonly weights: number[];
+
+  constructor(shape: ClassifierShape, weights: number[]) {
+    this.shape = shape;
+    this.weights = weights;
+  }
+
+  logits(features: readonly Float32Array<ArrayBuffer>[]): Promise<readonly (readonly [number, number])[]> {
+    return Promise.resolve(features.map((feature) => [0, this.margin(feature)] as const));
+  }
+
+  margin(feature: Float32Array<ArrayBuffer>): number {
+    if (feature.length !== this.shape.inputs) throw new TypeError("A feature is of another width");
+    return this.weights.reduce((sum, weight, index) => sum + weight * feature[index], 0);
+  }
+
+  async save(folder: string): Promise<void> {
+    await writeJsonAtomic(`${folder}/fake_classifier.json`, this);
+  }
+
+  free(): void {}
+}
+
+/** Logistic regression by plain gradient descent. */
+class FakeClassifierTrainer implements ClassifierTrainer {
+  readonly #classifier: FakeClassifier;
+
+  constructor(classifier: FakeClassifier) {
+    this.#classifier = classifier;
+  }
+
+  train(batches: readonly FeatureBatch[]): Promise<readonly StepResult[]> {
+    return Promise.resolve(batches.map((batch) => this.#step(batch)));
+  }
+
+  free(): void {}
+
+  #step({ features, labels, learningRate }: FeatureBatch): StepResult {
+    const gradient = this.#classifier.weights.map(() => 0);
+    let loss = 0;
+    features.forEach((feature, row) => {
+      const p = 1 / (1 + Math.exp(-this.#classifier.margin(feature)));
+      loss -= Math.log(labels[row] === 1 ? p : 1 - p) / features.length;
+      gradient.forEach((_, index) => gradient[index] += (p - labels[row]) * feature[index] / features.length);
+    });
+    gradient.forEach((slope, index) => this.#classifier.weights[index] -= learningRate * slope);
+    return { choice: loss, divergence: 0, gradientNorm: Math.hypot(...gradient) };
   }
 }
 
@@ -107,11 +202,17 @@ class FakeAdapter implements Adapter {
 class FakeTrainer implements Trainer {
   readonly #adapter: FakeAdapter;
   readonly #evidence: (example: TrainingExample, branch: number) => number;
+  readonly #classifier?: FakeClassifier;
   #step = 0;
 
-  constructor(adapter: FakeAdapter, evidence: (example: TrainingExample, branch: number) => number) {
+  constructor(
+    adapter: FakeAdapter,
+    evidence: (example: TrainingExample, branch: number) => number,
+    classifier?: FakeClassifier,
+  ) {
     this.#adapter = adapter;
     this.#evidence = evidence;
+    this.#classifier = classifier;
   }
 
   get step(): number {
@@ -121,6 +222,7 @@ class FakeTrainer implements Trainer {
   train(microBatches: readonly (readonly TrainingExample[])[], learningRate: number): Promise<StepResult> {
     const { loss, slope } = this.#run(microBatches.flat());
     this.#adapter.weight -= learningRate * slope;
+    if (this.#classifier) this.#classifier.weights[0] -= learningRate * slope;
     this.#step++;
     return Promise.resolve({ choice: loss, divergence: 0, gradientNorm: Math.abs(slope) });
   }
@@ -143,9 +245,10 @@ class FakeTrainer implements Trainer {
     let loss = 0, slope = 0;
     for (const example of examples) {
       for (const term of example.losses) {
-        if (term.kind !== "choice") continue;
+        if (term.kind === "divergence") continue;
         const evidence = this.#evidence(example, term.branch);
-        const p = 1 / (1 + Math.exp(-this.#adapter.weight * evidence));
+        const weight = term.kind === "class" ? this.#classifier!.weights[0] : this.#adapter.weight;
+        const p = 1 / (1 + Math.exp(-weight * evidence));
         loss -= Math.log(term.label === 1 ? p : 1 - p) / examples.length;
         slope += (p - term.label) * evidence / examples.length;
       }

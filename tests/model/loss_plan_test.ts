@@ -135,3 +135,27 @@ for (
     assertEquals(error.kind, "internal");
   });
 }
+
+function classTerm(branch: number, first: number, end: number, label: 0 | 1 = 1, weight = 1): LossTerm {
+  return { kind: "class", branch, first, end, label, weight };
+}
+
+Deno.test("planLosses() reads a class loss at the tokens of its span, counted from the prefix's first", () => {
+  const plan = planLosses([
+    example(3, [2, 4], [classTerm(1, 2, 5)]),
+    example(0, [4], [classTerm(0, 3, 4, 0)]),
+  ]);
+  // Of the first example row 2 is the prefix's last, 5 and 6 begin the second branch; the other begins at row 9.
+  assertEquals(plan.outputs, [2, 5, 6, 12]);
+  assertEquals(plan.classes, [{ weight: 1, rows: [0, 1, 2, 3], spans: [3, 1], labels: [1, 0] }]);
+});
+
+Deno.test("planLosses() refuses a class loss whose span is empty or goes beyond its branch", () => {
+  for (const [first, end] of [[1, 1], [0, 6]]) {
+    assertThrows(
+      () => planLosses([example(3, [2], [classTerm(0, first, end)])]),
+      UserError,
+      "A class loss reads",
+    );
+  }
+});

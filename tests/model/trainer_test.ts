@@ -123,7 +123,7 @@ for (const type of ["jsd", "forward_kl", "reverse_kl"] as const) {
       const recorded = JSON.parse(await Deno.readTextFile(`${REFERENCE}expected.json`));
       const { examples, losses } = recorded[type];
       await withReference(gpu, async (model, adapter, reference) => {
-        const trainer = new LoraTrainer(model, adapter, OPTIMIZER, 1, reference);
+        const trainer = new LoraTrainer(model, adapter, OPTIMIZER, 1, { reference });
         for (const [step, expected] of losses.entries()) {
           const { choice, divergence, gradientNorm } = await trainer.train(
             [examples],
@@ -153,7 +153,7 @@ gpuTest("examples without a divergence need no pass of the reference adapter", a
   await withReference(gpu, async (model, adapter, reference) => {
     const results = [];
     for (const given of [reference, undefined]) {
-      const trainer = new LoraTrainer(model, adapter, OPTIMIZER, 1, given);
+      const trainer = new LoraTrainer(model, adapter, OPTIMIZER, 1, { reference: given });
       results.push(await trainer.evaluate(choices));
       trainer.free();
     }
