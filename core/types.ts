@@ -192,6 +192,7 @@ export interface Method<O extends Options = Options> extends PluginBase<O> {
    * A score for each row, in order.
    *
    * @param checkpoint a folder that `train` wrote; without one, the untuned model is asked
+   * @throws {UserError} of kind `usage` without a checkpoint, for a method that can say nothing before it is trained
    */
   predict(
     model: LanguageModel,

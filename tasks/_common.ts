@@ -32,6 +32,11 @@ export const RUN_FLAGS = defineFlags({
   },
 });
 
+/** Flag of every task whose methods may read hidden states. */
+export const CACHE_FLAG = defineFlags({
+  "cache-dir": { type: "string", help: "hidden states, for all runs (~/.cache/credence/features)" },
+});
+
 /** A dataset as the user named it, resolved. */
 export interface ChosenDataset {
   /** As typed, or as a collection expanded to. */

@@ -1,8 +1,10 @@
+import { join } from "node:path";
 import { fromFileUrl } from "./_paths.ts";
 import { builtins } from "../plugins/mod.ts";
 import {
   downloadSnapshot,
   exists,
+  FeatureCache,
   isHubName,
   isModelFile,
   type Json,
@@ -16,6 +18,7 @@ import {
   UserError,
 } from "../core/mod.ts";
 import { Gpu } from "../kernels/gpu.ts";
+import { deferLanguageModel, type DeferredModel } from "../model/deferred_model.ts";
 import { modelFingerprint, openLanguageModel, type OpenModel } from "../model/language_model.ts";
 import type { WeightType } from "../model/weights.ts";
 import { checkpointFingerprint } from "./_checkpoint.ts";
@@ -44,6 +47,7 @@ export class Session {
   readonly #stop = new AbortController();
   #saving = false;
   readonly #models = new Map<string, OpenModel>();
+  readonly #deferred = new Map<string, DeferredModel>();
   readonly #snapshots = new Map<string, Snapshot>();
   #gpu?: Gpu;
 
@@ -107,11 +111,38 @@ export class Session {
       model.close();
       this.#models.delete(key);
     }
+    for (const key of this.#deferred.keys()) {
+      if (!key.startsWith(`${name} ${dtype} `)) this.#deferred.delete(key);
+    }
   }
 
   /** Short names of models that the plugins give. */
   modelAliases(): readonly string[] {
     return Object.keys(this.#aliases());
+  }
+
+  /**
+   * A model of which only the tokenizer is read until its weights are needed, with the hidden states that earlier runs
+   * have left in a folder.
+   */
+  async deferredModel(name: string, dtype: WeightType, cacheDir = featureFolder()): Promise<DeferredModel> {
+    const key = `${name} ${dtype} ${cacheDir}`;
+    let model = this.#deferred.get(key);
+    if (!model) {
+      const families = this.registry.list("model").map(({ plugin }) => plugin);
+      model = await deferLanguageModel(await this.gpu(), (await this.#locate(name)).folder, families, {
+        name,
+        dtype,
+        open: () => this.model(name, dtype),
+        cache: new FeatureCache(cacheDir),
+        onCached(found, rows) {
+          const left = found < rows ? "" : ": the model is not asked";
+          if (found > 0) note(`Features of ${counted(found)} of ${counted(rows)} rows were there${left}.`);
+        },
+      });
+      this.#deferred.set(key, model);
+    }
+    return model;
   }
 
   /** What `run.json` says about a model: its name, a hash of its files, and on the Hub its commit. */
@@ -151,6 +182,7 @@ export class Session {
   close(): void {
     this.#models.forEach((model) => model.close());
     this.#models.clear();
+    this.#deferred.clear();
     this.#gpu?.destroy();
     this.#gpu = undefined;
   }
@@ -189,4 +221,17 @@ export class Session {
     }
     return snapshot;
   }
+}
+
+/** Where hidden states are kept, unless told otherwise: in the user's folder for what can be made again. */
+export function featureFolder(
+  get: (name: string) => string | undefined = (name) => Deno.env.get(name),
+): string {
+  const user = get("HOME") || get("USERPROFILE") || ".";
+  const cache = get("XDG_CACHE_HOME") || get("LOCALAPPDATA") || join(user, ".cache");
+  return join(cache, "credence", "features");
+}
+
+function counted(count: number): string {
+  return count.toLocaleString("en");
 }

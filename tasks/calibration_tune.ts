@@ -25,6 +25,7 @@ import { checkpointFingerprint } from "./_checkpoint.ts";
 import {
   aboutRun,
   announceSkip,
+  CACHE_FLAG,
   checkTrainable,
   chooseDatasets,
   chooseDtype,
@@ -49,6 +50,7 @@ export const TUNE_FLAGS = defineFlags({
   "max-steps": { type: "number", help: "optimizer steps", default: 5000, least: 1 },
   "scale-temp": { type: "boolean", help: "fit a temperature on the validation split after it" },
   "resume": { type: "boolean", help: "go on with what is in --log-dir", default: true },
+  ...CACHE_FLAG,
 });
 
 /** What training leaves in the run folder. */
@@ -104,7 +106,7 @@ export async function calibrationTune(
         train: await labeledRows(chosen, "train", flags.limit),
         validation: await validationRows(chosen, flags.limit, flags["scale-temp"]),
       };
-      const model = await session.model(modelName, chooseDtype(flags.dtype));
+      const model = await session.deferredModel(modelName, chooseDtype(flags.dtype), flags["cache-dir"]);
       using log = new TrainingLog(run.path);
       using progress = new ProgressBar("train", "steps");
       const context = { rng, batchSize, maxSteps, progress, folder: run.path, warn: note };
@@ -140,7 +142,7 @@ export async function calibrationTune(
       }),
     work: async () => {
       const rows = await validationRows(chosen, flags.limit, true);
-      const model = await session.model(modelName, chooseDtype(flags.dtype));
+      const model = await session.deferredModel(modelName, chooseDtype(flags.dtype), flags["cache-dir"]);
       using progress = new ProgressBar("scale temperature");
       fitted = await fitOn(method, model, rows, {
         options,
@@ -285,6 +287,15 @@ export function methodFlags(method: Method): FlagSet {
   );
 }
 
+/** A method's options by name, from its flags. */
+export function methodOptions(
+  method: Method,
+  flags: Readonly<Record<string, string | number | boolean>>,
+): Readonly<Record<string, string | number | boolean>> {
+  const keys = new Map(Object.keys(method.defaults).map((key) => [flagName(key), key]));
+  return Object.fromEntries(Object.entries(flags).map(([flag, value]) => [keys.get(flag)!, value]));
+}
+
 /** The method that a command line names, whose options are flags too. */
 async function peekMethod(args: readonly string[], session: Session): Promise<Method> {
   await session.loadPlugins(peekFlag(args, "plugin"));
@@ -302,10 +313,7 @@ const task: Task = {
   async run(args, session) {
     const method = await peekMethod(args, session);
     const { values, extra } = parseFlags(this.command, TUNE_FLAGS, args, methodFlags(method));
-    const keys = new Map(Object.keys(method.defaults).map((key) => [flagName(key), key]));
-    const options = Object.fromEntries(
-      Object.entries(extra).map(([flag, value]) => [keys.get(flag)!, value]),
-    );
+    const options = methodOptions(method, extra);
     using run = await openRun(values["log-dir"]);
     const result = await calibrationTune(session, values, options, run);
     const temperature = result.temperature === null ? "" : `, temperature ${result.temperature.toFixed(3)}`;

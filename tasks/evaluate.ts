@@ -32,6 +32,7 @@ import { countingModel, type TokenCount } from "./_counting_model.ts";
 import {
   aboutRun,
   announceSkip,
+  CACHE_FLAG,
   checkScale,
   chooseDatasets,
   chooseDtype,
@@ -74,6 +75,7 @@ export const EVALUATE_FLAGS = defineFlags({
   },
   "max-new-tokens": { type: "number", help: "tokens of an answer at most (the style's own)", least: 1 },
   "batch-size": { type: "number", help: "rows at once", default: 32, least: 1 },
+  ...CACHE_FLAG,
 });
 
 /** Result of one dataset and split. */
@@ -172,7 +174,7 @@ async function evaluateSplit(
         seed,
         limit,
       });
-      const model = await session.model(modelName, chooseDtype(flags.dtype));
+      const model = await session.deferredModel(modelName, chooseDtype(flags.dtype), flags["cache-dir"]);
       const measure = async (labeled: readonly Labeled[]) => {
         const predictions: Prediction[] = [];
         using progress = new ProgressBar(`${chosen.name} confidence`);

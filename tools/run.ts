@@ -31,6 +31,7 @@ const TASKS: Readonly<Record<string, Task>> = {
   "demo": { commands: script("tasks/demo.ts"), gpu: true },
   "generate": { commands: script("tasks/generate.ts", ...HUB), gpu: true },
   "calibration-tune": { commands: script("tasks/calibration_tune.ts", ...HUB), gpu: true },
+  "classifier-tune": { commands: script("tasks/classifier_tune.ts", ...HUB), gpu: true },
   "evaluate": { commands: script("tasks/evaluate.ts", ...HUB), gpu: true },
   "matrix": { commands: script("tasks/matrix.ts", ...HUB), gpu: true },
   "play": { commands: script("tasks/play.ts", ...HUB), gpu: true },

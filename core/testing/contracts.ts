@@ -3,6 +3,7 @@ import { resolveOptions } from "../options.ts";
 import { type Labeled, promptText, type Question, type Split } from "../records.ts";
 import { Registry } from "../registry.ts";
 import { createRng } from "../rng.ts";
+import { UserError } from "../errors.ts";
 import { tally } from "../tally.ts";
 import type {
   Dataset,
@@ -203,7 +204,14 @@ export function testMethod<O extends Options>(
     return await predict(model, checkpoint);
   };
   Deno.test(`${method.name}: gives a score for each row, untrained`, async () => {
-    const scores = await predict(new FakeModel());
+    // Or says that it has to be trained.
+    let scores: Score[];
+    try {
+      scores = await predict(new FakeModel());
+    } catch (error) {
+      if (method.train && error instanceof UserError && error.kind === "usage") return;
+      throw error;
+    }
     assertEquals(scores.length, 12);
     for (const score of scores) {
       const sound = score === null ||

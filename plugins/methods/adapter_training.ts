@@ -1,6 +1,8 @@
 /** What methods that train an adapter have in common: the loop over steps, its checkpoints, and going on from one. */
 import {
   type Adapter,
+  type ClassifierHead,
+  type ClassifierShape,
   dataError,
   flagName,
   type Json,
@@ -74,7 +76,7 @@ export const ADAPTER_TRAINING_HELP: Readonly<Record<keyof AdapterTrainingOptions
 };
 
 /** AdamW as the research code sets it. */
-const OPTIMIZER: OptimizerOptions = {
+export const OPTIMIZER: OptimizerOptions = {
   beta1: 0.9,
   beta2: 0.999,
   epsilon: 1e-8,
@@ -83,7 +85,7 @@ const OPTIMIZER: OptimizerOptions = {
 };
 
 /** Checkpoints, and looks at the validation rows, over one training, unless told otherwise. */
-const TIMES = 10;
+export const TIMES = 10;
 
 /** Validation rows that are looked at while training: enough to see a trend. */
 export const VALIDATION_ROWS = 200;
@@ -100,6 +102,11 @@ export interface AdapterTraining {
   readonly klDecay: number;
   /** Folder of the adapter whose model divergences are measured from; the frozen model if absent. */
   readonly reference?: string;
+  /** A classifier that is trained with the adapter, and what is written beside it into each checkpoint. */
+  readonly classifier?: {
+    readonly shape: ClassifierShape;
+    describe(folder: string): Promise<void>;
+  };
 }
 
 /**
@@ -129,10 +136,18 @@ export async function trainAdapter<O extends AdapterTrainingOptions>(
     examples: hashExamples(examples, validation),
   };
   const newest = await newestCheckpoint(folder, identity);
-  const { adapter, reference, trainer } = await start(model, training, context, newest, dropoutSeed);
+  const { adapter, reference, classifier, trainer } = await start(
+    model,
+    training,
+    context,
+    newest,
+    dropoutSeed,
+  );
   const save = () =>
     saveCheckpoint(folder, trainer.step, identity, async (path) => {
       await model.saveAdapter(adapter, path);
+      await classifier?.save(path);
+      await training.classifier?.describe(path);
       await trainer.save(path);
     });
   try {
@@ -179,6 +194,7 @@ export async function trainAdapter<O extends AdapterTrainingOptions>(
     trainer.free();
     adapter.free();
     reference?.free();
+    classifier?.free();
   }
 }
 
@@ -198,7 +214,7 @@ export function checkTrainingOptions<O extends AdapterTrainingOptions>(
 ): void {
   const { loraRank, loraAlpha, loraDropout, targetModules, lr, warmupRatio } = options;
   const isCount = (value: number, least: number) => Number.isInteger(value) && value >= least;
-  const limits: readonly OptionLimit<O>[] = [
+  checkOptions(method, options, [
     ["loraRank", isCount(loraRank, 1), "a whole number from 1"],
     ["loraAlpha", loraAlpha > 0, "a number above 0"],
     ["loraDropout", loraDropout >= 0 && loraDropout < 1, "a number from 0 to below 1"],
@@ -210,7 +226,11 @@ export function checkTrainingOptions<O extends AdapterTrainingOptions>(
     ["saveSteps", isCount(options.saveSteps, 0), "a whole number from 0"],
     ["evalSteps", isCount(options.evalSteps, 0), "a whole number from 0"],
     ...more,
-  ];
+  ]);
+}
+
+/** Refuses the first value that will not do. */
+export function checkOptions<O>(method: string, options: O, limits: readonly OptionLimit<O>[]): void {
   for (const [key, holds, wanted] of limits) {
     if (holds) continue;
     throw new UserError({
@@ -262,12 +282,12 @@ export function withinLength(
 }
 
 /** Gives the batches of a step: each epoch has an order of its own, which depends on the seed and the epoch only. */
-function batchReader(
-  examples: readonly TrainingExample[],
+export function batchReader<T>(
+  examples: readonly T[],
   size: number,
   count: number,
   rng: Rng,
-): (step: number) => TrainingExample[][] {
+): (step: number) => T[][] {
   // A step lies in one epoch or a few; the last one's order serves the next step too.
   let known = -1, order: readonly number[] = [];
   const at = (position: number) => {
@@ -283,7 +303,11 @@ function batchReader(
 }
 
 /** Linear warm-up, then half a cosine down to 0. */
-function schedule(step: number, maxSteps: number, { lr, warmupRatio }: AdapterTrainingOptions): number {
+export function schedule(
+  step: number,
+  maxSteps: number,
+  { lr, warmupRatio }: Pick<AdapterTrainingOptions, "lr" | "warmupRatio">,
+): number {
   const warmup = Math.ceil(warmupRatio * maxSteps);
   if (step < warmup) return lr * step / warmup;
   return lr * 0.5 * (1 + Math.cos(Math.PI * (step - warmup) / Math.max(1, maxSteps - warmup)));
@@ -303,11 +327,18 @@ async function evaluateInBatches(trainer: Trainer, examples: readonly TrainingEx
 /** Takes up a checkpoint, or starts anew where there is none: from the adapter that is named, or from a fresh one. */
 async function start(
   model: LanguageModel,
-  { reference: folder }: AdapterTraining,
+  { reference: folder, classifier: wanted }: AdapterTraining,
   { options, rng, warn }: TrainingContext<AdapterTrainingOptions>,
   newest: string | undefined,
   dropoutSeed: number,
-): Promise<{ adapter: Adapter; reference: Adapter | undefined; trainer: Trainer }> {
+): Promise<
+  {
+    adapter: Adapter;
+    reference: Adapter | undefined;
+    classifier: ClassifierHead | undefined;
+    trainer: Trainer;
+  }
+> {
   const asked: LoraOptions = {
     rank: options.loraRank,
     alpha: options.loraAlpha,
@@ -320,9 +351,13 @@ async function start(
     : await model.loadAdapter(from);
   if (newest === undefined && from !== "") sayWhatCounts(from, adapter.options, asked, warn);
   const reference = folder === undefined ? undefined : await model.loadAdapter(folder);
-  const trainer = model.createTrainer(adapter, OPTIMIZER, dropoutSeed, reference);
+  const classifier = wanted &&
+    (newest === undefined
+      ? await model.createClassifier(wanted.shape, rng.split("classifier"))
+      : await model.loadClassifier(newest));
+  const trainer = model.createTrainer(adapter, OPTIMIZER, dropoutSeed, { reference, classifier });
   if (newest !== undefined) await trainer.load(newest);
-  return { adapter, reference, trainer };
+  return { adapter, reference, classifier, trainer };
 }
 
 /** Options of an adapter that are options of training too. */
@@ -356,7 +391,7 @@ function tokenCount({ prefix, branches }: TrainingExample): number {
 }
 
 /** Stops a training that has gone astray, before its weights are written over good ones. */
-function checkFinite(what: string, value: number, where: string, good: string | undefined): void {
+export function checkFinite(what: string, value: number, where: string, good: string | undefined): void {
   if (Number.isFinite(value)) return;
   const left = good === undefined ? "there is no good checkpoint yet" : `the last good checkpoint is ${good}`;
   throw dataError(`The ${what} is ${value}`, where, `use a lower --lr; ${left}`);

@@ -9,6 +9,7 @@ import {
   testModelFamily,
   testPromptStyle,
 } from "@credence/credence/testing";
+import { UserError } from "../../core/errors.ts";
 import type { Question } from "../../core/records.ts";
 import { createRng } from "../../core/rng.ts";
 import type {
@@ -424,6 +425,24 @@ Deno.test("testMethod() catches logits that are not finite", async () => {
   assert((await ofMethod(broken)).includes(PAIRS));
 });
 
+/** The reader, with what it throws where there is no checkpoint. */
+const refusing = (error: () => Error): TrainableMethod => ({
+  ...reader,
+  async *predict(model, rows, context) {
+    if (context.checkpoint === undefined) throw error();
+    yield* reader.predict(model, rows, context);
+  },
+});
+
+const untrained = (kind: "usage" | "data") => () =>
+  new UserError({ kind, what: "It is not trained", where: "test", fix: "train it" });
+
+Deno.test("testMethod() takes it that a method says it has to be trained, and no other error", async () => {
+  assertEquals(await ofMethod(refusing(untrained("usage"))), []);
+  assertEquals(await ofMethod(refusing(untrained("data"))), [PAIRS]);
+  assertEquals(await ofMethod(refusing(() => new TypeError("oops"))), [PAIRS]);
+});
+
 Deno.test("testMethod() catches a method whose trainings differ", async () => {
   let trainings = 0;
   const broken: Method = {
@@ -529,3 +548,38 @@ Deno.test("FakeModel.loadAdapter() refuses a folder without an adapter", () =>
   withFolder(async (folder) => {
     await assertRejects(() => new FakeModel().loadAdapter(folder), Error, "no such file or folder");
   }));
+
+Deno.test("FakeModel's hidden states are the evidence of the text up to the span's end, larger in higher layers", async () => {
+  const model = new FakeModel({ evidence: (text) => text.includes("good") ? 1 : -1 });
+  const tokens = model.tokenizer.encode("bad good");
+  const states = await Array.fromAsync(
+    model.hiddenStates([{ tokens, first: 0, end: 1 }, { tokens, first: 0, end: 2 }], {
+      layers: [0, -1],
+      batchSize: 1,
+    }),
+  );
+  assertEquals(states.map((state) => [...state]), [[-1, 1, 0, 0, -3, 3, 0, 0], [1, 1, 0, 0, 3, 3, 0, 0]]);
+  assertEquals(states[0].length, 2 * model.width);
+});
+
+Deno.test("FakeModel's classifiers learn to tell features apart, alone and with an adapter, and are saved", async () => {
+  const model = new FakeModel({ evidence: (text) => text.includes("good") ? 1 : -1 });
+  const classifier = await model.createClassifier({ inputs: 4, hidden: [] });
+  const features = [Float32Array.of(1, 1, 0, 0), Float32Array.of(-1, 1, 0, 0)];
+  const trainer = model.createClassifierTrainer(classifier);
+  const batch = { features, labels: [1, 0] as const, learningRate: 1 };
+  const [first, second] = await trainer.train([batch, batch]);
+  assert(first.choice > second.choice && first.gradientNorm > 0, `${first.choice} ${second.choice}`);
+  const folder = await Deno.makeTempDir();
+  await classifier.save(folder);
+  const logits = await (await model.loadClassifier(folder)).logits(features);
+  assertEquals(logits, await classifier.logits(features));
+  assert(logits[0][1] > 0 && logits[1][1] < 0);
+  const adapter = await model.createAdapter(LORA);
+  const losses = [{ kind: "class", branch: 0, first: 0, end: 1, label: 1, weight: 1 }] as const;
+  const together = model.createTrainer(adapter, ADAMW, 0, { classifier });
+  const examples = [{ id: 0, prefix: model.tokenizer.encode("good"), branches: [[]], losses }];
+  const before = (await together.train([examples], 1)).choice;
+  assert((await together.evaluate(examples)).choice < before);
+  await Deno.remove(folder, { recursive: true });
+});

@@ -1,4 +1,4 @@
-import type { Adapter, OptimizerOptions, StepResult, Trainer, TrainingExample } from "@credence/credence";
+import type { Adapter, StepResult, Trainer, TrainingExample } from "@credence/credence";
 import { FakeModel, type FakeModelOptions } from "@credence/credence/testing";
 
 /** What happens to a step's losses on their way back to the method. */
@@ -27,14 +27,9 @@ export class RecordingModel extends FakeModel {
     this.#tamperEvaluation = tamperEvaluation;
   }
 
-  override createTrainer(
-    adapter: Adapter,
-    options: OptimizerOptions,
-    seed: number,
-    reference?: Adapter,
-  ): Trainer {
-    this.references.push(reference);
-    const trainer = super.createTrainer(adapter, options, seed);
+  override createTrainer(...given: Parameters<FakeModel["createTrainer"]>): Trainer {
+    this.references.push(given[3]?.reference);
+    const trainer = super.createTrainer(...given);
     const { batches, evaluated, microBatches: counts } = this,
       tamper = this.#tamper,
       tamperEvaluation = this.#tamperEvaluation;

@@ -1,0 +1,46 @@
+/** `deno task classifier-tune`: train a classifier on a model's hidden states to know which answers are right. */
+import { calibrationTune, methodFlags, methodOptions, TUNE_FLAGS } from "./calibration_tune.ts";
+import { openRun } from "./_common.ts";
+import { defineFlags, parseFlags, peekFlag } from "./_flags.ts";
+import { print } from "./_io.ts";
+import type { Session } from "./_session.ts";
+import { runTask, type Task } from "./_task.ts";
+
+const { method: _, ...SHARED_FLAGS } = TUNE_FLAGS;
+
+/** Flags of the task; the options of its method come on top. */
+export const CLASSIFIER_FLAGS = defineFlags({
+  ...SHARED_FLAGS,
+  "with-lora": { type: "boolean", help: "train an adapter along (LoRA+Probe)" },
+});
+
+/** The method that the flags mean, before the others are known, as its options are flags too. */
+function chosenMethod(args: readonly string[], session: Session) {
+  const lora = args.includes("--with-lora") || peekFlag(args, "with-lora").at(-1) === "true";
+  return session.registry.get("method", lora ? "lora-probe" : "probe").plugin;
+}
+
+const task: Task = {
+  command: "deno task classifier-tune",
+  summary:
+    "Train a classifier on hidden states to know which answers are right. The states are computed once and kept: " +
+    "training on them again takes seconds. Writes checkpoint-<step>/.",
+  example:
+    "deno task classifier-tune --dataset=offline:runs/mine/labels --model-name=facts --log-dir=runs/probe " +
+    "--max-steps=500 --batch-size=32 --lr=1e-3 --scale-temp",
+  flags: (args, session) =>
+    Promise.resolve({ ...CLASSIFIER_FLAGS, ...methodFlags(chosenMethod(args, session)) }),
+  async run(args, session) {
+    const method = chosenMethod(args, session);
+    const { values, extra } = parseFlags(this.command, CLASSIFIER_FLAGS, args, methodFlags(method));
+    await session.loadPlugins(values.plugin);
+    using run = await openRun(values["log-dir"]);
+    const flags = { ...values, method: method.name };
+    const result = await calibrationTune(session, flags, methodOptions(method, extra), run);
+    const temperature = result.temperature === null ? "" : `, temperature ${result.temperature.toFixed(3)}`;
+    print(`classifier in ${result.checkpoint}${temperature}`);
+    return result;
+  },
+};
+
+if (import.meta.main) await runTask(task);
