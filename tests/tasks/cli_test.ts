@@ -12,6 +12,7 @@ const COMMANDS = [
   "generate outputs",
   "generate labels",
   "calibration-tune",
+  "classifier-tune",
   "evaluate",
   "matrix",
   "play",
