@@ -1,6 +1,6 @@
 /** A classifier on features: linear layers with ReLU between them, forward, backward and its training. */
 import { join } from "node:path";
-import { dataError, exists } from "../core/files.ts";
+import { dataError } from "../core/files.ts";
 import { UserError } from "../core/errors.ts";
 import type { Rng } from "../core/rng.ts";
 import type {
@@ -18,7 +18,13 @@ import { loraGradient } from "../kernels/lora_gradient.ts";
 import { relu } from "../kernels/relu.ts";
 import { reluBackward } from "../kernels/relu_backward.ts";
 import type { Tensor } from "../kernels/tensor.ts";
-import { type ClassifierLayer, readClassifier, writeClassifier } from "./classifier_file.ts";
+import {
+  CLASSIFIER_FILES,
+  type ClassifierLayer,
+  findClassifier,
+  readClassifier,
+  writeClassifier,
+} from "./classifier_file.ts";
 import { type Gradient, linear, linearBackward } from "./linear.ts";
 import { matrixOf } from "./matrix.ts";
 import { addBiasTo } from "./ops.ts";
@@ -42,9 +48,6 @@ const LOGIT_ROWS = 1024;
 
 /** Values of features that are uploaded at once: many steps, or one. */
 const UPLOAD_VALUES = 1 << 22;
-
-/** Files that may hold a classifier, the first that is there counting. */
-const FILES = ["classifier_model.safetensors", "classifier_model.bin"] as const;
 
 interface Layer {
   readonly inputs: number;
@@ -126,6 +129,13 @@ export class Classifier implements ClassifierHead {
   /** Reads what is in a folder. @throws {UserError} of kind `data` if there is no classifier, or not a sound one */
   static async load(gpu: Gpu, folder: string): Promise<Classifier> {
     const path = await findClassifier(folder);
+    if (path === undefined) {
+      throw dataError(
+        `There is no ${CLASSIFIER_FILES.join(" and no ")}`,
+        folder,
+        "use a checkpoint that deno task classifier-tune wrote",
+      );
+    }
     const { layers } = await readClassifier(path);
     const classifier = new Classifier(gpu, {
       inputs: layers[0].inputs,
@@ -228,7 +238,7 @@ export class Classifier implements ClassifierHead {
   async save(folder: string): Promise<void> {
     const values = await this.gpu.readF32(this.values);
     await writeClassifier(
-      join(folder, FILES[0]),
+      join(folder, CLASSIFIER_FILES[0]),
       this.#layers.map(({ inputs, outputs: padded, weightFirst, biasFirst }, index) => {
         const outputs = index === this.#layers.length - 1 ? CLASSES : padded;
         return {
@@ -345,19 +355,6 @@ export class FeatureTrainer implements ClassifierTrainer {
       };
     });
   }
-}
-
-/** Path of the classifier in a folder. @throws {UserError} of kind `data` if there is none */
-async function findClassifier(folder: string): Promise<string> {
-  for (const name of FILES) {
-    const path = join(folder, name);
-    if (await exists(path)) return path;
-  }
-  throw dataError(
-    `There is no ${FILES.join(" and no ")}`,
-    folder,
-    "use a checkpoint that deno task classifier-tune wrote",
-  );
 }
 
 /** Features one behind the other. @throws {UserError} of kind `data` for one of another length */

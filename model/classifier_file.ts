@@ -1,5 +1,6 @@
 /** A classifier on hidden states in a file, with the research code's names: `classifier_model.bin` or `.safetensors`. */
-import { dataError } from "../core/files.ts";
+import { join } from "node:path";
+import { dataError, exists } from "../core/files.ts";
 import { writeSafetensors } from "./safetensors.ts";
 import { type StateTensor, withStateFile } from "./state_file.ts";
 
@@ -27,6 +28,18 @@ export interface Classifier {
 
 /** Logits of "wrong" and "correct". */
 const CLASSES = 2;
+
+/** Files that may hold the classifier of a checkpoint, the first that is there counting; the first is the one written. */
+export const CLASSIFIER_FILES = ["classifier_model.safetensors", "classifier_model.bin"] as const;
+
+/** Path of the classifier in a checkpoint, if it has one. */
+export async function findClassifier(folder: string): Promise<string | undefined> {
+  for (const name of CLASSIFIER_FILES) {
+    const path = join(folder, name);
+    if (await exists(path)) return path;
+  }
+  return undefined;
+}
 
 /**
  * Reads a classifier that the research code trained: linear layers at the even places of a sequence, ReLU between

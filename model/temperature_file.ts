@@ -1,6 +1,7 @@
 /** A fitted temperature beside an adapter, as the research code and its released adapters keep it. */
 import { join } from "node:path";
 import { dataError, exists } from "../core/files.ts";
+import { findClassifier, readClassifier } from "./classifier_file.ts";
 import { writeSafetensors } from "./safetensors.ts";
 import { withStateFile } from "./state_file.ts";
 
@@ -36,6 +37,10 @@ export async function findTemperature(folder: string): Promise<string | undefine
 export async function loadTemperature(folder: string): Promise<number> {
   const path = await findTemperature(folder);
   if (path !== undefined) return await readTemperature(path);
+  // The research code puts the temperature of a classifier into the classifier's own file.
+  const classifier = await findClassifier(folder);
+  const scaled = classifier === undefined ? 1 : (await readClassifier(classifier)).temperature;
+  if (scaled !== 1) return scaled;
   const hint = await exists(join(folder, ANSWER_FILE))
     ? `; ${ANSWER_FILE} scales the model's own answers and is not used here`
     : "";

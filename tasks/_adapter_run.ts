@@ -58,7 +58,8 @@ export async function trainedCheckpoint(logDir: string): Promise<string> {
 /** How a checkpoint was trained, if a run says that it wrote it as it is. */
 export async function trainingOf(logDir: string, checkpoint: string): Promise<Training | undefined> {
   const stages = await stagesOf(logDir);
-  const file = "adapter_model.safetensors";
+  const adapter = "adapter_model.safetensors";
+  const file = await exists(join(checkpoint, adapter)) ? adapter : "classifier_model.safetensors";
   const recorded = stages.train?.outputs[join(basename(resolve(checkpoint)), file)];
   if (recorded === undefined || recorded !== await hashFile(join(checkpoint, file))) return undefined;
   const { method, options, batchSize, maxSteps, seed, model, dataset, limit } = stages.train.inputs;

@@ -17,25 +17,25 @@ export interface CardFacts {
   /** By which its logits are to be divided. */
   readonly temperature?: number;
   readonly evaluations: readonly AdapterEvaluation[];
+  /** Whether there is an adapter; absent means that there is. */
+  readonly adapter?: boolean;
+  /** What the classifier reads, if the confidence comes from one: layers of hidden states, and where in the text. */
+  readonly classifier?: { readonly layers: readonly number[]; readonly position: string };
 }
 
 /** The page in Markdown, with the front matter that the Hub reads. */
 export function modelCard(facts: CardFacts): string {
-  const { repo, baseModel, licence, training, evaluations } = facts;
+  const { repo, baseModel, licence, training, evaluations, adapter = true } = facts;
   const front = [
     ...(baseModel === undefined ? [] : [`base_model: ${JSON.stringify(baseModel)}`]),
-    "library_name: peft",
+    ...(adapter ? ["library_name: peft"] : []),
     ...(licence === undefined ? [] : [`license: ${JSON.stringify(licence)}`]),
-    "tags: [lora, calibration, uncertainty]",
+    `tags: [${adapter ? "lora, " : ""}calibration, uncertainty]`,
   ];
   return [
     `---\n${front.join("\n")}\n---`,
     `# ${repo}`,
-    `A LoRA adapter for ${
-      baseText(facts)
-    }, with which the model says how likely its own answer is correct: it is ` +
-    'asked "Is the proposed answer correct?", and the probability of "ii" (yes) against "i" (no) is its confidence ' +
-    "([arXiv 2406.08391](https://arxiv.org/abs/2406.08391)). The answers are to be written without the adapter.",
+    whatText(facts),
     "## Data",
     training === undefined
       ? "The run it is from does not say what it was trained on."
@@ -57,6 +57,34 @@ export function modelCard(facts: CardFacts): string {
     "```python",
   ].join("\n\n") + `\n${useText(facts)}\n\`\`\`\n`;
 }
+
+function whatText(facts: CardFacts): string {
+  const paper = "([arXiv 2406.08391](https://arxiv.org/abs/2406.08391))";
+  const { classifier, adapter = true } = facts;
+  if (!classifier) {
+    return `A LoRA adapter for ${
+      baseText(facts)
+    }, with which the model says how likely its own answer is correct: it is ` +
+      'asked "Is the proposed answer correct?", and the probability of "ii" (yes) against "i" (no) is its confidence ' +
+      `${paper}. The answers are to be written without the adapter.`;
+  }
+  const { layers, position } = classifier;
+  return `A classifier on hidden states of ${baseText(facts)}${
+    adapter ? ", with the LoRA adapter beside it," : ""
+  } that says how likely the model's own answer is correct ${paper}. It reads layer ${
+    layers.join(", ")
+  } of \`hidden_states\` ${WHERE[position] ?? `at ${code(position)}`}.${
+    adapter ? " The answers are to be written without the adapter." : ""
+  }`;
+}
+
+/** Where in the text a classifier reads. */
+const WHERE: Readonly<Record<string, string>> = {
+  "answer": "at the last token of question and answer",
+  "answer-mean": "as the mean over the answer's tokens",
+  "question": "at the last token of the question",
+  "query": 'at the last token of "Is the proposed answer correct?"',
+};
 
 function baseText({ baseModel, baseCommit, baseName }: CardFacts): string {
   if (baseModel === undefined) {
@@ -98,8 +126,55 @@ function evaluationText(evaluations: readonly AdapterEvaluation[]): string {
   ].join("\n\n");
 }
 
+/** A program that loads what there is in Python, and asks it. */
+function useText(facts: CardFacts): string {
+  return facts.classifier ? classifierUse(facts, facts.classifier) : adapterUse(facts);
+}
+
+function classifierUse(
+  { repo, baseModel, baseCommit, temperature, adapter = true }: CardFacts,
+  { layers, position }: NonNullable<CardFacts["classifier"]>,
+): string {
+  const base = JSON.stringify(baseModel ?? "<the model it is for>");
+  const revision = baseCommit === undefined ? "" : `, revision="${baseCommit}"`;
+  const text = position === "question"
+    ? "question"
+    : position === "query"
+    ? `f"{question} {answer}" + ${JSON.stringify(ROMAN_CHOICE.suffix)}`
+    : 'f"{question} {answer}"';
+  const place = position === "answer-mean" ? "[0, len(tokenizer(question).input_ids):].mean(0)" : "[0, -1]";
+  const load = (file: string) => `load_file(hf_hub_download(repo, "${file}"))`;
+  return `import torch
+from huggingface_hub import hf_hub_download
+${adapter ? "from peft import PeftModel\n" : ""}from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base, repo = ${base}, ${JSON.stringify(repo)}
+tokenizer = AutoTokenizer.from_pretrained(base${revision})
+model = AutoModelForCausalLM.from_pretrained(base${revision})
+${adapter ? "model = PeftModel.from_pretrained(model, repo)\n" : ""}state = ${
+    load("classifier_model.safetensors")
+  }
+weights = [state[f"{2 * layer}.weight"] for layer in range(len(state) // 2)]
+parts = [part for w in weights for part in (torch.nn.Linear(w.shape[1], w.shape[0]), torch.nn.ReLU())]
+classifier = torch.nn.Sequential(*parts[:-1])
+classifier.load_state_dict(state)
+${
+    temperature === undefined
+      ? ""
+      : `temperature = ${load("temperature_model.safetensors")}["log_temperature"].exp()\n`
+  }
+question, answer = "Question: What is the capital of France?\\nAnswer:", "Paris"
+inputs = tokenizer(${text}, return_tensors="pt")
+with torch.no_grad():
+    states = model(**inputs, output_hidden_states=True).hidden_states
+    feature = torch.cat([states[layer]${place} for layer in ${JSON.stringify(layers)}])
+    logits = classifier(feature.float())
+print("P(correct):", (logits${temperature === undefined ? "" : " / temperature"}).softmax(-1)[1].item())`;
+}
+
 /** A program that loads the adapter with PEFT and asks it. */
-function useText({ repo, baseModel, baseCommit, temperature }: CardFacts): string {
+function adapterUse({ repo, baseModel, baseCommit, temperature }: CardFacts): string {
   const base = JSON.stringify(baseModel ?? "<the model it is for>");
   const revision = baseCommit === undefined ? "" : `, revision="${baseCommit}"`;
   const scaled = temperature !== undefined;

@@ -42,6 +42,15 @@ export const PUBLISH_FLAGS = defineFlags({
 });
 
 const ADAPTER = "adapter_model.safetensors", TEMPERATURE = "temperature_model.safetensors";
+const CLASSIFIER = "classifier_model.safetensors";
+/** What says what an adapter, and a classifier, is for. */
+const ADAPTER_CONFIG = "adapter_config.json", CLASSIFIER_CONFIG = "classifier_config.json";
+
+/** What a checkpoint holds: an adapter, a classifier on hidden states, or both. */
+interface Contents {
+  readonly adapter?: Readonly<Record<string, Json>>;
+  readonly classifier?: Readonly<Record<string, Json>>;
+}
 
 /** What the task made. */
 export interface PublishResult {
@@ -60,7 +69,7 @@ export async function publish(
   checkNames(repo, licence);
   const { checkpoint, logDir } = await source(flags);
   const fingerprint = await checkpointFingerprint(checkpoint);
-  const config = await readJson(join(checkpoint, "adapter_config.json")) as Readonly<Record<string, Json>>;
+  const contents = await contentsOf(checkpoint);
   const isRun = await exists(join(logDir, "run.json"));
   const training = isRun ? await trainingOf(logDir, checkpoint) : undefined;
   const temperature = await exists(join(checkpoint, TEMPERATURE))
@@ -68,7 +77,9 @@ export async function publish(
     : undefined;
   const facts: CardFacts = {
     repo,
-    ...await baseOf(session, training, config),
+    ...await baseOf(session, training, contents.adapter ?? contents.classifier!),
+    adapter: contents.adapter !== undefined,
+    ...(contents.classifier && { classifier: readsOf(contents.classifier) }),
     ...(licence !== undefined && { licence }),
     ...(training && { training }),
     ...(temperature !== undefined && { temperature }),
@@ -78,15 +89,15 @@ export async function publish(
     note("There is no evaluation of this adapter, and its page says so: see deno task evaluate.");
   }
   const folder = flags.out ?? join(logDir, "publish");
-  const files = await write(folder, checkpoint, config, facts);
+  const files = await write(folder, checkpoint, contents, facts);
   note(`Wrote ${files.join(", ")} to ${folder}`);
   if (flags["dry-run"]) return { folder, files };
-  const contents: Record<string, Uint8Array<ArrayBuffer>> = {};
-  for (const name of files) contents[name] = await Deno.readFile(join(folder, name));
-  const bytes = Object.values(contents).reduce((sum, { length }) => sum + length, 0);
+  const upload: Record<string, Uint8Array<ArrayBuffer>> = {};
+  for (const name of files) upload[name] = await Deno.readFile(join(folder, name));
+  const bytes = Object.values(upload).reduce((sum, { length }) => sum + length, 0);
   note(`Uploading ${files.length} files, ${(bytes / 1e6).toFixed(1)} MB, to ${repo} …`);
   const title = `Adapter of ${basename(checkpoint)}`;
-  return { folder, files, url: await uploadFiles({ repo, private: !flags.public, files: contents, title }) };
+  return { folder, files, url: await uploadFiles({ repo, private: !flags.public, files: upload, title }) };
 }
 
 /** The checkpoint to publish, and the run it belongs to. */
@@ -127,26 +138,55 @@ function sameJson(one: unknown, other: unknown): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
 }
 
+/** @throws {UserError} of kind `data` for a checkpoint without a part that can be published */
+async function contentsOf(checkpoint: string): Promise<Contents> {
+  const configOf = async (name: string) => {
+    const path = join(checkpoint, name);
+    return await exists(path) ? await readJson(path) as Readonly<Record<string, Json>> : undefined;
+  };
+  const classifier = await configOf(CLASSIFIER_CONFIG), adapter = await configOf(ADAPTER_CONFIG);
+  if (adapter || classifier) return { ...(adapter && { adapter }), ...(classifier && { classifier }) };
+  throw dataError(
+    `There is no ${ADAPTER_CONFIG} and no ${CLASSIFIER_CONFIG}`,
+    checkpoint,
+    "give a checkpoint with an adapter in PEFT's format, or with a classifier",
+  );
+}
+
+/** What a classifier reads, for its page. */
+function readsOf({ layers, position }: Readonly<Record<string, Json>>): NonNullable<CardFacts["classifier"]> {
+  return { layers: layers as readonly number[], position: String(position) };
+}
+
 /** Writes what is published; gives the names of the files. */
 async function write(
   folder: string,
   checkpoint: string,
-  config: Readonly<Record<string, Json>>,
+  { adapter, classifier }: Contents,
   facts: CardFacts,
 ): Promise<string[]> {
   const { baseModel, baseName, baseCommit, temperature } = facts;
+  const files = ["README.md"];
   await writeFileAtomic(join(folder, "README.md"), modelCard(facts));
-  await writeJsonAtomic(join(folder, "adapter_config.json"), {
-    ...withoutPaths(config),
-    base_model_name_or_path: baseModel ?? baseName ?? null,
-    ...(baseCommit !== undefined && { revision: baseCommit }),
-  });
-  await writeFileAtomic(join(folder, ADAPTER), await readBytes(join(checkpoint, ADAPTER)));
-  const files = ["README.md", "adapter_config.json", ADAPTER];
-  if (temperature !== undefined) {
-    await writeFileAtomic(join(folder, TEMPERATURE), await readBytes(join(checkpoint, TEMPERATURE)));
-    files.push(TEMPERATURE);
+  const base = { base_model_name_or_path: baseModel ?? baseName ?? null };
+  const revision = baseCommit === undefined ? {} : { revision: baseCommit };
+  const writeConfig = async (name: string, config: Readonly<Record<string, Json>>) => {
+    await writeJsonAtomic(join(folder, name), { ...withoutPaths(config), ...base, ...revision });
+    files.push(name);
+  };
+  const copy = async (name: string) => {
+    await writeFileAtomic(join(folder, name), await readBytes(join(checkpoint, name)));
+    files.push(name);
+  };
+  if (adapter) {
+    await writeConfig(ADAPTER_CONFIG, adapter);
+    await copy(ADAPTER);
   }
+  if (classifier) {
+    await writeConfig(CLASSIFIER_CONFIG, classifier);
+    await copy(CLASSIFIER);
+  }
+  if (temperature !== undefined) await copy(TEMPERATURE);
   if (facts.evaluations.length > 0) {
     await writeJsonAtomic(join(folder, "metrics.json"), facts.evaluations);
     files.push("metrics.json");
@@ -159,7 +199,7 @@ async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   throw dataError(
     `There is no ${basename(path)}`,
     path,
-    "give a checkpoint with an adapter in PEFT's format",
+    "give a checkpoint that is complete",
   );
 }
 

@@ -1,6 +1,6 @@
 /**
  * Which files of a repository make a model or an adapter: never the same weights twice, and never pickled weights. The
- * one pickle is a temperature of a few bytes, which is read without running it.
+ * pickles there are, a temperature of a few bytes and a classifier, are read without running them.
  */
 
 /** The weights in one file, or what says in which of several each tensor is; where there are both, this is read. */
@@ -11,6 +11,9 @@ const MODEL_FILES: ReadonlySet<string> = new Set([
   "adapter_model.safetensors",
   "added_tokens.json",
   "chat_template.jinja",
+  "classifier_config.json",
+  "classifier_model.bin",
+  "classifier_model.safetensors",
   "config.json",
   "generation_config.json",
   INDEX,

@@ -133,3 +133,16 @@ async function write(
     { name, shape, values: Float32Array.from(values) },
   ]);
 }
+
+Deno.test("loadTemperature() reads the temperature in the research code's classifier where there is no other", async () => {
+  await withFolder(async (folder) => {
+    await Deno.copyFile(torchPath("scaled_classifier_model.bin"), `${folder}/classifier_model.bin`);
+    assertAlmostEquals(await loadTemperature(folder), Math.exp(0.25));
+    await saveTemperature(folder, 2);
+    assertAlmostEquals(await loadTemperature(folder), 2);
+  });
+  await withFolder(async (folder) => {
+    await Deno.copyFile(torchPath("classifier_model.bin"), `${folder}/classifier_model.bin`);
+    await assertRejects(() => loadTemperature(folder), UserError, "No temperature was fitted");
+  });
+});

@@ -84,3 +84,32 @@ Deno.test("modelCard() lets no name break out of its place", () => {
   assertStringIncludes(text, "- method: `m??`\n- note: `line?line`\n");
   assertStringIncludes(text, "| `a?b?c?d` | test |");
 });
+
+Deno.test("modelCard() says of a classifier what it reads, and loads it in Python without PEFT", () => {
+  const text = card({
+    adapter: false,
+    classifier: { layers: [4, -1], position: "answer-mean" },
+    temperature: 2,
+  });
+  assertEquals(frontOf(text), ["tags: [calibration, uncertainty]"]);
+  assertStringIncludes(text, "It reads layer 4, -1 of `hidden_states` as the mean over the answer's tokens.");
+  assertStringIncludes(text, "[0, len(tokenizer(question).input_ids):].mean(0) for layer in [4,-1]]");
+  assertStringIncludes(text, "(logits / temperature).softmax(-1)[1]");
+  assertEquals(/peft/i.test(text), false);
+});
+
+Deno.test("modelCard() of a classifier with an adapter loads both, and reads where the classifier was trained to", () => {
+  for (
+    const [position, asked] of [
+      ["answer", 'tokenizer(f"{question} {answer}", return_tensors'],
+      ["question", "tokenizer(question, return_tensors"],
+      ["query", "Is the proposed answer correct?\\nChoices:"],
+    ]
+  ) {
+    const text = card({ adapter: true, classifier: { layers: [-1], position } });
+    assertEquals(frontOf(text)[0], "library_name: peft");
+    assertStringIncludes(text, "model = PeftModel.from_pretrained(model, repo)");
+    assertStringIncludes(text, "states[layer][0, -1] for layer in [-1]");
+    assertStringIncludes(text, asked);
+  }
+});

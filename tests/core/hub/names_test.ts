@@ -70,6 +70,9 @@ Deno.test("isModelFile() takes what a model is opened from, and neither pickled 
     "model-00001-of-00002.safetensors",
     "temperature_model.pt",
     "temperature_model.safetensors",
+    "classifier_config.json",
+    "classifier_model.bin",
+    "classifier_model.safetensors",
   ];
   const others = [
     "pytorch_model.bin",
