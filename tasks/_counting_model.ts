@@ -21,6 +21,8 @@ const COUNTED: { readonly [K in keyof LanguageModel]: LanguageModel[K] extends R
   name: null,
   tokenizer: null,
   contextLength: null,
+  width: null,
+  blocks: null,
   async *generate(model, counter, prompts, options) {
     for (const prompt of prompts) counter.read(prompt);
     for await (const continuation of model.generate(prompts, options)) {
@@ -32,10 +34,17 @@ const COUNTED: { readonly [K in keyof LanguageModel]: LanguageModel[K] extends R
     for (const sequence of sequences) counter.read(sequence, options.adapter !== undefined);
     return model.tokenLogits(sequences, tokens, options);
   },
+  hiddenStates(model, counter, spans, options) {
+    for (const { tokens, end } of spans) counter.read(tokens.slice(0, end), options.adapter !== undefined);
+    return model.hiddenStates(spans, options);
+  },
   createAdapter: null,
   loadAdapter: null,
   saveAdapter: null,
   createTrainer: null,
+  createClassifier: null,
+  loadClassifier: null,
+  createClassifierTrainer: null,
 };
 
 // deno-lint-ignore no-explicit-any

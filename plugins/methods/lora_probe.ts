@@ -2,13 +2,13 @@
  * LoRA+Probe (arXiv 2406.08391): a classifier on the last hidden state of a model whose adapter is trained with it. The
  * adapter's folder is PEFT's; the classifier lies beside it.
  */
-import {
-  type Labeled,
-  type LanguageModel,
-  type TrainableMethod,
-  type TrainingContext,
-  type TrainingExample,
-  type TrainingRows,
+import type {
+  Labeled,
+  LanguageModel,
+  TrainableMethod,
+  TrainingContext,
+  TrainingExample,
+  TrainingRows,
 } from "../../core/mod.ts";
 import {
   ADAPTER_TRAINING,

@@ -229,3 +229,27 @@ gpuTest(
     );
   },
 );
+
+gpuTest("Features of 10,000 rows are computed once: the second time nothing asks the model", async (gpu) => {
+  await withFolder(async (cache) => {
+    const rows = Array.from({ length: 10_000 }, (_, row): TokenSpan => ({
+      tokens: [1, 3 + row % 100, 3 + Math.floor(row / 100)],
+      first: 1,
+      end: 3,
+    }));
+    // The embedding alone, so that this is about the cache and not about the model.
+    const options = { layers: [0], batchSize: 500 };
+    let first: Float32Array[] = [];
+    await withDeferred(gpu, cache, async ({ model, told, read }) => {
+      first = await Array.fromAsync(model.hiddenStates(rows, options));
+      assertEquals([told, read.length], [[[0, 10_000]], 10_000]);
+    });
+    await withDeferred(gpu, cache, async ({ model, told, read }) => {
+      const before = gpu.counts.dispatches;
+      const again = await Array.fromAsync(model.hiddenStates(rows, options));
+      assert(again.every((state, row) => state.every((value, index) => value === first[row][index])));
+      assertEquals([told, read.length, model.opened], [[[10_000, 10_000]], 0, false]);
+      assertEquals(gpu.counts.dispatches, before);
+    });
+  });
+});
