@@ -15,11 +15,6 @@ import { loraProbe } from "./methods/lora_probe.ts";
 import { loraPrompt } from "./methods/lora_prompt.ts";
 import { metrics } from "./metrics/mod.ts";
 import { probe } from "./methods/probe.ts";
-import { accuracy } from "./metrics/accuracy.ts";
-import { auroc } from "./metrics/auroc.ts";
-import { brier } from "./metrics/brier.ts";
-import { ece } from "./metrics/ece.ts";
-import { nll } from "./metrics/nll.ts";
 import { llama } from "./models/llama.ts";
 import { mistral } from "./models/mistral.ts";
 import { mixtral } from "./models/mixtral.ts";
@@ -40,14 +35,9 @@ export const builtins: readonly Plugin[] = [
   choice,
   substring,
   loraPrompt,
-  ...metrics,
   probe,
   loraProbe,
-  accuracy,
-  ece,
-  auroc,
-  brier,
-  nll,
+  ...metrics,
   llama,
   mistral,
   mixtral,
