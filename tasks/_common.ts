@@ -34,7 +34,7 @@ export const RUN_FLAGS = defineFlags({
 
 /** Flag of every task whose methods may read hidden states. */
 export const CACHE_FLAG = defineFlags({
-  "cache-dir": { type: "string", help: "hidden states, for all runs (~/.cache/credence/features)" },
+  "cache-dir": { type: "string", help: "where hidden states are kept for all runs" },
 });
 
 /** A dataset as the user named it, resolved. */

@@ -23,11 +23,11 @@ function chosenMethod(args: readonly string[], session: Session) {
 const task: Task = {
   command: "deno task classifier-tune",
   summary:
-    "Train a classifier on hidden states to know which answers are right. The states are computed once and kept: " +
-    "training on them again takes seconds. Writes checkpoint-<step>/.",
+    "Train a classifier on hidden states to know which answers are right. They are computed once and kept: " +
+    "training again takes seconds. Writes checkpoint-<step>/.",
   example:
     "deno task classifier-tune --dataset=offline:runs/mine/labels --model-name=facts --log-dir=runs/probe " +
-    "--max-steps=500 --batch-size=32 --lr=1e-3 --scale-temp",
+    "--position=question --max-steps=300 --batch-size=32 --lr=1e-3 --scale-temp",
   flags: (args, session) =>
     Promise.resolve({ ...CLASSIFIER_FLAGS, ...methodFlags(chosenMethod(args, session)) }),
   async run(args, session) {

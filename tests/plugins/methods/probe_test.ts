@@ -73,8 +73,11 @@ Deno.test("probe puts several layers one behind the other, and its checkpoint sa
 Deno.test("probe with --layer-choice=best keeps the layer with the lowest validation loss, and reads the others once", () =>
   withFolder(async (folder) => {
     const model = new CountingModel(), losses = new Map<number, number>();
-    const log = (_: number, { layer, eval_loss: loss }: Values) => {
-      if (loss !== undefined) losses.set(layer, loss);
+    const log = (_: number, values: Values) => {
+      for (const layer of [0, 1, 2]) {
+        const loss = values[`eval_loss_layer_${layer}`];
+        if (loss !== undefined) losses.set(layer, loss);
+      }
     };
     const options = { layers: ["0", "1", "2"], layerChoice: "best", lr: 0.1 } as const;
     const checkpoint = await trainWith(probe, folder, model, { options, log });
