@@ -261,7 +261,7 @@ export function checkClasses(rows: readonly Labeled[]): void {
 export function withinLength(
   examples: readonly TrainingExample[],
   split: string,
-  { options: { maxTokenLength }, warn }: TrainingContext<AdapterTrainingOptions>,
+  { options: { maxTokenLength }, warn }: TrainingContext<Pick<AdapterTrainingOptions, "maxTokenLength">>,
 ): readonly TrainingExample[] {
   if (maxTokenLength === 0) return examples;
   const lengths = examples.map(({ prefix, branches }) =>

@@ -48,7 +48,7 @@ const CONFIG_FILE = "classifier_config.json";
 const SEED_FEATURES: ClassFeatures = { layers: [-1], position: "answer" };
 
 /** Rows whose hidden states are computed at once: no gradients are kept, so more fit than in a training step. */
-const STATE_ROWS = 32;
+export const STATE_ROWS = 32;
 
 /** Rows that are classified at once. */
 const CLASS_ROWS = 1024;
@@ -72,21 +72,6 @@ export function spanOf(model: LanguageModel, row: Generation, position: Position
   // The answer's tokens are those by which the text grew; an empty answer has none, and its prompt's last one is read.
   const first = position === "answer-mean" ? Math.min(encode(promptText(row)).length, end - 1) : end - 1;
   return { tokens, first, end };
-}
-
-/** Hidden states of rows, in order, each telling the progress. */
-export async function* statesOf(
-  model: LanguageModel,
-  rows: readonly Generation[],
-  { layers, position }: ClassFeatures,
-  tell: (done: number) => void,
-): AsyncIterable<Float32Array<ArrayBuffer>> {
-  const spans = rows.map((row) => spanOf(model, row, position));
-  let done = 0;
-  for await (const states of model.hiddenStates(spans, { layers, batchSize: STATE_ROWS })) {
-    tell(++done);
-    yield states;
-  }
 }
 
 /** Layers from an option, where they are texts. @throws {UserError} of kind `usage` for what is no whole number */

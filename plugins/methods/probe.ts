@@ -3,10 +3,12 @@
  * states are computed once; training on them takes seconds.
  */
 import {
+  type Adapter,
   type ClassifierHead,
   type FeatureBatch,
   type Labeled,
   type LanguageModel,
+  type TokenSpan,
   type TrainableMethod,
   type TrainingContext,
   type TrainingRows,
@@ -21,6 +23,7 @@ import {
   OPTIMIZER,
   schedule,
   TIMES,
+  withinLength,
 } from "./adapter_training.ts";
 import {
   CLASS_HELP,
@@ -30,7 +33,8 @@ import {
   POSITIONS,
   predictClass,
   shapeOf,
-  statesOf,
+  spanOf,
+  STATE_ROWS,
   writeFeatures,
 } from "./class_features.ts";
 import { saveCheckpoint } from "./training_checkpoint.ts";
@@ -45,6 +49,10 @@ export interface ProbeOptions {
   readonly position: Position;
   /** `mlp`, of widths 256, 128 and 64, or `linear`. */
   readonly head: keyof typeof HEADS;
+  /** Folder of an adapter with which the frozen model is read; "" for none. It is put beside the classifier. */
+  readonly peftDir: string;
+  /** Tokens of a row at most, beyond which it is left out; 0 for what the model reads, beyond which it is refused. */
+  readonly maxTokenLength: number;
   /** Highest learning rate, per step. */
   readonly lr: number;
   /** Share of a value that a step of learning rate 1 takes away. */
@@ -64,6 +72,8 @@ export const probe: TrainableMethod<ProbeOptions> = {
     layerChoice: "all",
     position: "answer",
     head: "mlp",
+    peftDir: "",
+    maxTokenLength: 0,
     lr: 1e-4,
     weightDecay: 0,
     warmupRatio: 0,
@@ -72,6 +82,8 @@ export const probe: TrainableMethod<ProbeOptions> = {
     layers: "hidden states to read; 0: embedding, -1: last",
     layerChoice: "of several: all, or best on validation",
     ...CLASS_HELP,
+    peftDir: "adapter with which the model is read",
+    maxTokenLength: "longer rows are left out; 0: the model decides",
     lr: "highest learning rate; then a cosine to 0",
     weightDecay: "share of a value lost per learning rate",
     warmupRatio: "share of the steps in which it rises",
@@ -100,11 +112,12 @@ async function train(
   rows: TrainingRows,
   context: TrainingContext<ProbeOptions>,
 ): Promise<string> {
-  const { options, folder, maxSteps } = context, { layerChoice, position } = options;
+  const { options, folder, maxSteps } = context, { layerChoice, position, peftDir } = options;
   const layers = checkProbe(options);
-  const trainRows = decided(rows.train), validationRows = decided(rows.validation);
-  checkClasses(trainRows);
-  if (layerChoice === "best" && validationRows.length === 0) {
+  const train = spansOf(model, rows.train, "train", context);
+  const validation = spansOf(model, rows.validation, "validation", context);
+  checkClasses(train.map(({ row }) => row));
+  if (layerChoice === "best" && validation.length === 0) {
     throw new UserError({
       kind: "data",
       what: "There are no labelled validation rows to choose a layer by",
@@ -112,29 +125,33 @@ async function train(
       fix: "label the validation split, or name one layer with --layers",
     });
   }
-  const all = await readExamples(model, trainRows, validationRows, layers, context);
-  const { classifier, chosen } = layerChoice === "best"
-    ? await best(model, all, layers, context)
-    : { classifier: (await fit(model, all, layers.length, context)).classifier, chosen: layers };
+  const adapter = peftDir === "" ? undefined : await model.loadAdapter(peftDir);
   try {
+    const states = await readStates(model, [...train, ...validation], layers, context, adapter);
+    const all = { train: states.slice(0, train.length), validation: states.slice(train.length) };
+    const { classifier, chosen } = layerChoice === "best"
+      ? await best(model, all, layers, context)
+      : { classifier: (await fit(model, all, layers.length, context)).classifier, chosen: layers };
     const training = { model: model.name, options: { ...options }, batchSize: context.batchSize, maxSteps };
     return await saveCheckpoint(folder, maxSteps, training, async (path) => {
       await classifier.save(path);
       await writeFeatures(path, model.name, { layers: chosen, position });
-    });
+      if (adapter) await model.saveAdapter(adapter, path);
+    }).finally(() => classifier.free());
   } finally {
-    classifier.free();
+    adapter?.free();
   }
 }
 
 /** Refuses options with which nothing could be learned; gives the layers as numbers. */
 function checkProbe(options: ProbeOptions): number[] {
-  const { layers, layerChoice, position, head, lr, weightDecay, warmupRatio } = options;
+  const { layers, layerChoice, position, head, maxTokenLength, lr, weightDecay, warmupRatio } = options;
   checkOptions(probe.name, options, [
     ["layers", layers.length > 0, "at least one layer, as in -1"],
     ["layerChoice", layerChoice === "all" || layerChoice === "best", "all or best"],
     ["position", POSITIONS.includes(position), `one of ${POSITIONS.join(", ")}`],
     ["head", Object.hasOwn(HEADS, head), `one of ${Object.keys(HEADS).join(", ")}`],
+    ["maxTokenLength", Number.isInteger(maxTokenLength) && maxTokenLength >= 0, "a whole number from 0"],
     ["lr", lr > 0, "a number above 0"],
     ["weightDecay", weightDecay >= 0, "a number from 0"],
     ["warmupRatio", warmupRatio >= 0 && warmupRatio <= 1, "a number from 0 to 1"],
@@ -142,23 +159,41 @@ function checkProbe(options: ProbeOptions): number[] {
   return parseLayers(probe.name, layers);
 }
 
-async function readExamples(
+/** A row, and the tokens of it that are read. */
+interface Span {
+  readonly row: Labeled;
+  readonly span: TokenSpan;
+}
+
+/** The decided rows of a split, but for those that are too long. */
+function spansOf(
   model: LanguageModel,
-  train: readonly Labeled[],
-  validation: readonly Labeled[],
+  rows: readonly Labeled[],
+  split: string,
+  context: TrainingContext<ProbeOptions>,
+): Span[] {
+  const spans = decided(rows).map((row) => ({ row, span: spanOf(model, row, context.options.position) }));
+  const examples = spans.map(({ span }, id) => ({ id, prefix: span.tokens, branches: [], losses: [] }));
+  return withinLength(examples, split, context).map(({ id }) => spans[id]);
+}
+
+async function readStates(
+  model: LanguageModel,
+  spans: readonly Span[],
   layers: readonly number[],
-  { options: { position }, progress, signal }: TrainingContext<ProbeOptions>,
-): Promise<Examples> {
-  const rows = [...train, ...validation];
+  { progress, signal }: TrainingContext<ProbeOptions>,
+  adapter: Adapter | undefined,
+): Promise<Example[]> {
   const examples: Example[] = [];
-  const tell = (done: number) => progress.update(done, rows.length, "hidden states");
-  for await (const state of statesOf(model, rows, { layers, position }, tell)) {
-    const { id, label } = rows[examples.length];
+  const options = { layers, batchSize: STATE_ROWS, adapter };
+  for await (const state of model.hiddenStates(spans.map(({ span }) => span), options)) {
+    const { id, label } = spans[examples.length].row;
     examples.push({ id, state, label: label as 0 | 1 });
+    progress.update(examples.length, spans.length, "hidden states");
     // What is computed is kept, if there is a cache; a training starts anew, for it takes seconds.
     signal?.throwIfAborted();
   }
-  return { train: examples.slice(0, train.length), validation: examples.slice(train.length) };
+  return examples;
 }
 
 /** The classifier of the layer whose validation loss is lowest. */

@@ -37,6 +37,7 @@ interface Given<O> extends Partial<Pick<TrainingContext, "batchSize" | "maxSteps
   readonly train?: readonly Labeled[];
   readonly validation?: readonly Labeled[];
   readonly log?: (step: number, values: Values) => void;
+  readonly warn?: (text: string) => void;
 }
 
 /** Trains a method; ten steps of four rows, unless told otherwise. */
@@ -57,6 +58,7 @@ export function trainWith<O extends object>(
       progress: { update() {} },
       log: given.log ?? (() => {}),
       signal: given.signal,
+      warn: given.warn,
       folder,
     },
   );

@@ -125,6 +125,49 @@ Deno.test("probe leaves nothing behind when it is stopped, and what it writes is
     assertEquals(await namesIn(folder), ["checkpoint-10"]);
   }));
 
+Deno.test("probe with --peft-dir reads the model with that adapter, and puts it beside the classifier", () =>
+  withFolder(async (folder) => {
+    const adapters: unknown[] = [];
+    const model = new class extends CountingModel {
+      override hiddenStates(...given: Parameters<CountingModel["hiddenStates"]>) {
+        adapters.push(given[1].adapter);
+        return super.hiddenStates(...given);
+      }
+    }();
+    const peftDir = join(folder, "adapter"),
+      lora = { rank: 1, alpha: 1, dropout: 0, targetModules: ["q_proj"] };
+    await model.saveAdapter(await model.createAdapter(lora), peftDir);
+    const checkpoint = await trainWith(probe, folder, model, { options: { peftDir } });
+    assertEquals(adapters.map((adapter) => adapter !== undefined), [true]);
+    assertEquals(await namesIn(checkpoint), [
+      "classifier_config.json",
+      "fake_adapter.json",
+      "fake_classifier.json",
+      "trainer_state.json",
+    ]);
+  }));
+
+Deno.test("probe with --max-token-length leaves out longer rows, and says how many", () =>
+  withFolder(async (folder) => {
+    const model = new CountingModel(), said: string[] = [];
+    const train = rows("train", 4).map((one, index) =>
+      index < 2 ? one : { ...one, output: `${one.output} and more` }
+    );
+    await trainWith(probe, folder, model, {
+      train,
+      validation: [],
+      options: { maxTokenLength: 6 },
+      warn: (text) => said.push(text),
+    });
+    assertEquals(model.read.length, 2);
+    assertEquals(said, ["2 of 4 train rows are longer than 6 tokens and left out."]);
+    await assertRejects(
+      () => trainWith(probe, folder, model, { train, options: { maxTokenLength: 1 } }),
+      UserError,
+      "All train rows are longer than 1 tokens",
+    );
+  }));
+
 // What it refuses.
 
 for (
@@ -134,6 +177,7 @@ for (
     [{ layerChoice: "first" }, 'Option "layerChoice" is "first"'],
     [{ position: "end" }, 'Option "position" is "end"'],
     [{ head: "toString" }, 'Option "head" is "toString"'],
+    [{ maxTokenLength: 0.5 }, 'Option "maxTokenLength" is 0.5'],
     [{ lr: 0 }, 'Option "lr" is 0'],
     [{ weightDecay: -1 }, 'Option "weightDecay" is -1'],
     [{ warmupRatio: 2 }, 'Option "warmupRatio" is 2'],
