@@ -1,7 +1,6 @@
 import { dataError } from "../files.ts";
 import { UserError } from "../errors.ts";
 import type { Labeled, Prediction } from "../records.ts";
-import type { Rng } from "../rng.ts";
 import { probabilityOf } from "../temperature.ts";
 import type { LanguageModel, Method, MethodContext, Options, Score } from "../types.ts";
 
