@@ -1,13 +1,15 @@
 // attention_backward_query   dq[r, h] = scale * sum over n of ds[n] * k[n]
 //   with p[n] = exp(scale * dot(q[r, h], k[n]) - lse[r, h]) and ds[n] = p[n] * (dot(dy[r, h], v[n]) - delta[r, h]),
 //   k and v of kv head floor(h / group), n over the last `window` keys that row r could attend to
-//   qkv    [rows, stride] f32 in, q from column 0 on, k from k_first on and v from v_first on, head after head
+//   q      [rows, q_stride] f32 in, head h in columns h * head_dim to (h + 1) * head_dim, turned by RoPE
+//   kv     [kv_rows, kv_stride] f32 in, k from column k_first on and v from v_first on, head after head
 //   tiles  [tile_count, 8] u32 in, see attention_schedule.ts
 //   lse    [rows, kv_heads * group] f32 in, from attention
 //   delta  [rows, kv_heads * group] f32 in, from attention_delta
 //   dy     [rows, kv_heads * group * head_dim] f32 in
-//   dqkv   [rows, stride] f32 out, the columns of q overwritten in the rows of the tiles
-//   stride, k_first and head_dim multiples of 4; v directly behind k, so v_first is k_first + kv_heads * head_dim
+//   dq     [rows, q_stride] f32 out, laid out as q, its columns overwritten in the rows of the tiles
+//   q_stride, kv_stride, k_first and head_dim multiples of 4; v directly behind k, so v_first is
+//   k_first + kv_heads * head_dim; q may be part of the buffer kv
 // One workgroup per tile and kv head, as in attention. For the scores a lane owns a key, and rows of q and dy are
 // handed round; for dq a lane owns lane_vectors vectors of the head, and ds is handed round. Sums in f32.
 struct Params {
@@ -15,7 +17,9 @@ struct Params {
   kv_heads: u32,
   group: u32,
   rows: u32,
-  stride: u32,
+  q_stride: u32,
+  kv_rows: u32,
+  kv_stride: u32,
   k_first: u32,
   v_first: u32,
   window: u32,
@@ -34,12 +38,13 @@ struct Tile {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> qkv: array<vec4f>;
-@group(0) @binding(2) var<storage, read> tiles: array<Tile>;
-@group(0) @binding(3) var<storage, read> lse: array<f32>;
-@group(0) @binding(4) var<storage, read> delta: array<f32>;
-@group(0) @binding(5) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> dqkv: array<vec4f>;
+@group(0) @binding(1) var<storage, read> q: array<vec4f>;
+@group(0) @binding(2) var<storage, read> kv: array<vec4f>;
+@group(0) @binding(3) var<storage, read> tiles: array<Tile>;
+@group(0) @binding(4) var<storage, read> lse: array<f32>;
+@group(0) @binding(5) var<storage, read> delta: array<f32>;
+@group(0) @binding(6) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> dq: array<vec4f>;
 
 const row_tile = 8u;
 const head_dim = 64u;
@@ -51,7 +56,7 @@ const block_keys = min(lanes, max(8u / lane_vectors, 1u));
 const group_rows = min(row_tile, lanes);
 const quads = row_tile / 4u;
 
-// Row of `qkv` with the n-th key of a segment; its prefix comes first.
+// Row of `kv` with the n-th key of a segment; its prefix comes first.
 fn key_row(tile: Tile, n: u32) -> u32 {
   let prefix = tile.prefix_end - tile.prefix_start;
   return select(tile.own_start + n - prefix, tile.prefix_start + n, n < prefix);
@@ -83,7 +88,7 @@ fn attention_backward_query(
     let item = tile.first_item + min(g * group_rows + min(lane, group_rows - 1u), tile.item_count - 1u);
     let row = tile.first_row + item / params.group;
     let head = id.y * params.group + item % params.group;
-    own_q[g] = row * (params.stride / 4u) + head * head_vectors;
+    own_q[g] = row * (params.q_stride / 4u) + head * head_vectors;
     own_dy[g] = (row * heads + head) * head_vectors;
     publish(vec4f(lse[row * heads + head], delta[row * heads + head], 0.0, 0.0));
     for (var r = 0u; r < group_rows; r++) { // @unroll
@@ -100,7 +105,7 @@ fn attention_backward_query(
   for (var first_key = unseen / step * step; first_key < last_count; first_key += step) {
     var own_row: array<u32, lane_keys>;
     for (var k = 0u; k < lane_keys; k++) { // @unroll
-      own_row[k] = key_row(tile, min(first_key + k * lanes + lane, last_count - 1u)) * (params.stride / 4u);
+      own_row[k] = key_row(tile, min(first_key + k * lanes + lane, last_count - 1u)) * (params.kv_stride / 4u);
     }
     var score: array<array<vec4f, lane_keys>, quads>;
     var dp: array<array<vec4f, lane_keys>, quads>;
@@ -108,11 +113,11 @@ fn attention_backward_query(
       var key: array<vec4f, lane_keys>;
       var value: array<vec4f, lane_keys>;
       for (var k = 0u; k < lane_keys; k++) { // @unroll
-        key[k] = qkv[own_row[k] + k_vector + vector];
-        value[k] = qkv[own_row[k] + v_vector + vector];
+        key[k] = kv[own_row[k] + k_vector + vector];
+        value[k] = kv[own_row[k] + v_vector + vector];
       }
       for (var g = 0u; g < row_tile / group_rows; g++) { // @unroll
-        publish(qkv[own_q[g] + vector]);
+        publish(q[own_q[g] + vector]);
         for (var r = 0u; r < group_rows; r++) { // @unroll
           let query = peer(r);
           for (var k = 0u; k < lane_keys; k++) { // @unroll
@@ -141,9 +146,9 @@ fn attention_backward_query(
         var key: array<array<vec4f, lane_vectors>, block_keys>;
         for (var j = 0u; j < block_keys; j++) { // @unroll
           let n = min(first_key + k * lanes + block * block_keys + j, last_count - 1u);
-          let first = key_row(tile, n) * (params.stride / 4u) + k_vector;
+          let first = key_row(tile, n) * (params.kv_stride / 4u) + k_vector;
           for (var c = 0u; c < lane_vectors; c++) { // @unroll
-            key[j][c] = qkv[first + min(c * lanes + lane, head_vectors - 1u)];
+            key[j][c] = kv[first + min(c * lanes + lane, head_vectors - 1u)];
           }
         }
         for (var quad = 0u; quad < quads; quad++) { // @unroll
@@ -165,11 +170,11 @@ fn attention_backward_query(
     if (r < tile.item_count) {
       let item = tile.first_item + r;
       let head = id.y * params.group + item % params.group;
-      let first = (tile.first_row + item / params.group) * (params.stride / 4u) + head * head_vectors;
+      let first = (tile.first_row + item / params.group) * (params.q_stride / 4u) + head * head_vectors;
       for (var c = 0u; c < lane_vectors; c++) { // @unroll
         let vector = c * lanes + lane;
         if (vector < head_vectors) {
-          dqkv[first + vector] = params.scale * sum[r][c];
+          dq[first + vector] = params.scale * sum[r][c];
         }
       }
     }

@@ -251,8 +251,7 @@ export class Llama {
     const attended = gpu.tensor("attended", "f32", [rows, heads * headDim]);
     const lse = gpu.tensor("lse", "f32", [rows, heads]);
     const { tiles, rowTile } = batch.schedule;
-    const kv = batch.cache?.layers[index] ?? qkv;
-    const keyFirst = batch.cache ? 0 : heads * headDim;
+    const { kv, keyFirst } = this.#keysOf(batch, index, qkv);
     gpu.run(attention, {
       params: {
         tile_count: tiles.shape[0],
@@ -360,17 +359,28 @@ export class Llama {
       buffers: { y: kept.attended, dy: dAttended, delta },
     });
     const dQkv = gpu.tensor("dqkv", "f32", [rows, this.#qkvWidth]);
-    const shape = { ...this.#attentionShape(context.index, rows, heads * headDim), stride: this.#qkvWidth };
-    const buffers = { qkv: kept.qkv, lse: kept.lse, delta, dy: dAttended, dqkv: dQkv };
+    const read = { lse: kept.lse, delta, dy: dAttended };
     const constants = { head_dim: headDim, row_tile: batch.schedule.rowTile };
+    const { kv, keyFirst } = this.#keysOf(batch, context.index, kept.qkv);
     gpu.run(attentionBackwardQuery, {
-      params: { tile_count: tiles.shape[0], ...shape },
-      buffers: { ...buffers, tiles },
+      params: {
+        tile_count: tiles.shape[0],
+        ...this.#attentionShape(context.index, rows, keyFirst),
+        q_stride: this.#qkvWidth,
+        kv_rows: kv.shape[0],
+        kv_stride: kv.shape[1],
+      },
+      buffers: { ...read, q: kept.qkv, kv, dq: dQkv, tiles },
       constants,
     });
+    // Of keys in a cache, only those of the batch's own rows are differentiated, and they stand among its rows too.
     gpu.run(attentionBackwardKeyValue, {
-      params: { tile_count: keyTiles.shape[0], ...shape },
-      buffers: { ...buffers, key_tiles: keyTiles, positions: batch.positions },
+      params: {
+        tile_count: keyTiles.shape[0],
+        ...this.#attentionShape(context.index, rows, heads * headDim),
+        stride: this.#qkvWidth,
+      },
+      buffers: { ...read, qkv: kept.qkv, dqkv: dQkv, key_tiles: keyTiles, positions: batch.positions },
       constants,
     });
     gpu.free(delta, dAttended);
@@ -452,6 +462,12 @@ export class Llama {
     scatter(this.gpu, x, outputs, y, adaptedOutputs);
     this.gpu.free(x);
     return y;
+  }
+
+  /** Where a layer's keys and values lie: in the cache, or beside the queries. */
+  #keysOf({ cache }: PackedBatch, layer: number, qkv: Tensor): { kv: Tensor; keyFirst: number } {
+    const { heads, headDim } = this.description;
+    return cache ? { kv: cache.layers[layer], keyFirst: 0 } : { kv: qkv, keyFirst: heads * headDim };
   }
 
   /** Parameters of a layer's attention and its gradients; keys begin at column `keyFirst` of their rows. */

@@ -190,6 +190,102 @@ export function overNoise(count: number, seed: number, values: ArrayLike<number>
   return after;
 }
 
+/** New tokens of sequences whose earlier ones are in a cache, and the boundary they stand at. */
+export interface CachedCase extends Omit<PackedCase, "groups" | "wide" | "size"> {
+  readonly lengths: readonly number[];
+  readonly cached: readonly number[];
+  /** Tokens in the cache that all sequences go on from. */
+  readonly shared?: number;
+}
+
+/** What `attention` and `attention_backward_query` are run on where keys and values lie in a cache. */
+export const CACHED_CASES: readonly CachedCase[] = [
+  { lengths: [], cached: [], why: "no rows" },
+  { lengths: [1], cached: [0], why: "the first token" },
+  { lengths: [1, 1, 1], cached: [14, 15, 16], why: "around two keys for each of 8 lanes" },
+  { lengths: [1, 1, 1], cached: [62, 63, 64], why: "around two keys for each of 32 lanes" },
+  { lengths: [5, 1, 9], cached: [0, 3, 20], why: "prefill beside decode" },
+  { lengths: [1, 3], cached: [4, 0], shared: 6, why: "a prefix in the cache that both go on from" },
+].flatMap((base) =>
+  [
+    { kvHeads: 1, group: 4, headDim: 64, rowTile: 4, window: 7 },
+    { kvHeads: 2, group: 1, headDim: 128, rowTile: 4 },
+    { kvHeads: 2, group: 2, headDim: 128, rowTile: 4 },
+    { kvHeads: 1, group: 4, headDim: 128, rowTile: 4 },
+    { kvHeads: 1, group: 4, headDim: 64, rowTile: 8 },
+  ].map((shape) => ({ ...base, ...shape }))
+);
+
+/** A case as text, for the name of its test. */
+export function cachedTitleOf({ lengths, cached, kvHeads, group, headDim, rowTile, window }: CachedCase) {
+  const seen = window === undefined ? "" : `, window ${window}`;
+  return `[${lengths}] tokens behind [${cached}] cached, ${kvHeads} x ${group} heads of ${headDim}, ` +
+    `row_tile=${rowTile}${seen}`;
+}
+
+/** Lays a cached case out; `keys` are slots of the cache, of which those that no row could attend to hold NaN. */
+export function packCached({ lengths, cached, shared = 0, kvHeads, group, headDim, window }: CachedCase) {
+  const kvWidth = kvHeads * headDim, heads = kvHeads * group, width = heads * headDim;
+  const stride = width + 2 * kvWidth;
+  const segments: Segment[] = [], prefix = { start: 2, end: 2 + shared };
+  // A slot between the sequences, so that each finds its own place.
+  let used = 0, slots = prefix.end + 1;
+  lengths.forEach((length, index) => {
+    const end = slots + cached[index] + 1;
+    segments.push({ start: used, length, ...(shared > 0 && { prefix }), own: { start: slots, end } });
+    used += length;
+    slots = end + length;
+  });
+  const rows = used + 1, keys = visibleKeys(segments, window);
+  // What no row could attend to is never looked at; what only lies outside the window may be, to no effect.
+  const seen = new Set(visibleKeys(segments).flat());
+  const input = { q: noise(used * width, 1), k: noise(slots * kvWidth, 2), v: noise(slots * kvWidth, 3) };
+  const kv = sideBySide(
+    slots,
+    [[input.k, kvWidth], [input.v, kvWidth]],
+    new Float32Array(slots * 2 * kvWidth),
+  )
+    .map((value, at) => seen.has(Math.floor(at / 2 / kvWidth)) ? value : NaN);
+  // The slot of each row's own key.
+  const ownSlots = segments.flatMap(({ length, own }) =>
+    Array.from({ length }, (_, row) => own.end - 1 + row)
+  );
+  const own = (values: Float32Array) =>
+    Float32Array.from(ownSlots.flatMap((slot) => [...values.subarray(slot * kvWidth, (slot + 1) * kvWidth)]));
+  const q = sideBySide(
+    rows,
+    [[input.q, width], [own(input.k), kvWidth], [own(input.v), kvWidth]],
+    new Float32Array(rows * stride).fill(NaN),
+  );
+  const shape = { kvHeads, group, headDim, scale: 2 / Math.sqrt(headDim) };
+  return {
+    ...{ segments, keys, window: window ?? NO_WINDOW, shape, input, ownSlots },
+    ...{ rows, used, slots, heads, width, kvWidth, stride, q, kv },
+  };
+}
+
+/** Uploads a cached case for the backward kernels. */
+export function uploadCachedBackward(gpu: Gpu, packed: ReturnType<typeof packCached>) {
+  const { input, segments, keys, shape, rows, slots, heads, width, stride, q, kv } = packed;
+  const dy = noise(keys.length * width, 4);
+  const { y, lse } = attention(input, keys, shape);
+  const delta = attentionDelta(y, dy, shape.headDim);
+  const spared = (values: ArrayLike<number>, columns: number) =>
+    sideBySide(rows, [[values, columns]], new Float32Array(rows * columns).fill(NaN));
+  return {
+    tensors: {
+      positions: gpu.upload("positions", Uint32Array.from([...positionsOf(segments), 0])),
+      q: gpu.upload("q", q, [rows, stride]),
+      kv: gpu.upload("kv", kv, [slots, kv.length / slots]),
+      lse: gpu.upload("lse", spared(lse, heads), [rows, heads]),
+      delta: gpu.upload("delta", spared(delta, heads), [rows, heads]),
+      dy: gpu.upload("dy", spared(dy, width), [rows, width]),
+      dq: gpu.upload("dq", noise(rows * stride, 5), [rows, stride]),
+    },
+    gradients: attentionBackward(input, dy, keys, shape),
+  };
+}
+
 /** What a backward kernel is given besides the schedule, and the gradients it should give. */
 export interface PackedBackward {
   readonly params: Readonly<

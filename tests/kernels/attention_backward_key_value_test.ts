@@ -3,7 +3,17 @@ import { attentionKeyTiles } from "../../kernels/attention_schedule.ts";
 import { assertClose } from "../close.ts";
 import { attention, attentionBackward } from "../reference/attention.ts";
 import { centralDifferences, inner } from "../reference/central_differences.ts";
-import { pack, PACKED_CASES, sideBySide, titleOf, uploadBackward } from "./_attention_cases.ts";
+import {
+  CACHED_CASES,
+  cachedTitleOf,
+  pack,
+  packCached,
+  PACKED_CASES,
+  sideBySide,
+  titleOf,
+  uploadBackward,
+  uploadCachedBackward,
+} from "./_attention_cases.ts";
 import { gpuTest, noise, wideGpuTest } from "./_gpu.ts";
 
 // Sums over up to 65 rows of products of three sums in f32, one of them of up to 128 products.
@@ -54,5 +64,42 @@ for (const packedCase of PACKED_CASES) {
     const expected = sideBySide(rows, parts, Float64Array.from(before));
     assertClose(await gpu.readF32(tensors.dqkv), expected, toleranceOf(packedCase.size), [rows, stride]);
     gpu.free(tiles, ...Object.values(tensors));
+  });
+}
+
+for (const cachedCase of CACHED_CASES) {
+  const name = `attention_backward_key_value of ${cachedTitleOf(cachedCase)}`;
+  gpuTest(`${name}, gives the new keys their gradients (${cachedCase.why})`, async (gpu) => {
+    const packed = packCached(cachedCase), { rows, width, kvWidth, stride, segments, window } = packed;
+    const { kvHeads, group, headDim, scale } = packed.shape;
+    const { tensors: { q, kv, dq, ...tensors }, gradients } = uploadCachedBackward(gpu, packed);
+    // What lies in the cache is frozen: among the keys whose gradient is wanted, a row sees its own and those after.
+    const own = segments.map(({ start, length }) => ({ start, length, own: { start, end: start + 1 } }));
+    const schedule = attentionKeyTiles(own, { rowTile: cachedCase.rowTile });
+    const tiles = gpu.upload("key_tiles", schedule, [schedule.length / 4, 4]);
+    gpu.run(attentionBackwardKeyValue, {
+      params: {
+        tile_count: schedule.length / 4,
+        kv_heads: kvHeads,
+        group,
+        rows,
+        stride,
+        k_first: width,
+        v_first: width + kvWidth,
+        window,
+        scale,
+      },
+      buffers: { ...tensors, qkv: q, dqkv: dq, key_tiles: tiles },
+      constants: { row_tile: cachedCase.rowTile, head_dim: headDim },
+    });
+    const before = noise(rows * stride, 5);
+    const queries = before.filter((_, at) => at < packed.used * stride && at % stride < width);
+    const [dk, dv] = [gradients.dk, gradients.dv].map((all) =>
+      packed.ownSlots.flatMap((slot) => [...all.subarray(slot * kvWidth, (slot + 1) * kvWidth)])
+    );
+    const parts = [[queries, width], [dk, kvWidth], [dv, kvWidth]] as const;
+    const expected = sideBySide(rows, parts, Float64Array.from(before));
+    assertClose(await gpu.readF32(dq), expected, toleranceOf(), [rows, stride]);
+    gpu.free(q, kv, dq, tiles, ...Object.values(tensors));
   });
 }

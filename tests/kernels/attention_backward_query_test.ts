@@ -3,7 +3,17 @@ import { attentionTiles } from "../../kernels/attention_schedule.ts";
 import { assertClose } from "../close.ts";
 import { attention, attentionBackward } from "../reference/attention.ts";
 import { centralDifferences, inner } from "../reference/central_differences.ts";
-import { pack, PACKED_CASES, sideBySide, titleOf, uploadBackward } from "./_attention_cases.ts";
+import {
+  CACHED_CASES,
+  cachedTitleOf,
+  pack,
+  packCached,
+  PACKED_CASES,
+  sideBySide,
+  titleOf,
+  uploadBackward,
+  uploadCachedBackward,
+} from "./_attention_cases.ts";
 import { gpuTest, noise, wideGpuTest } from "./_gpu.ts";
 
 // Sums over up to 65 keys of products of three sums in f32, one of them of up to 128 products.
@@ -40,13 +50,46 @@ for (const packedCase of PACKED_CASES) {
     const schedule = attentionTiles(segments, { group, rowTile: packedCase.rowTile });
     const tileCount = schedule.length / 8;
     const tiles = gpu.upload("tiles", schedule, [tileCount, 8]);
+    const { qkv, positions: _, dqkv, ...read } = tensors;
+    const { stride: q_stride, ...rest } = params;
     gpu.run(attentionBackwardQuery, {
-      params: { tile_count: tileCount, ...params },
-      buffers: { ...tensors, tiles },
+      params: { tile_count: tileCount, ...rest, q_stride, kv_rows: rows, kv_stride: stride },
+      buffers: { ...read, q: qkv, kv: qkv, dq: dqkv, tiles },
       constants: { row_tile: packedCase.rowTile, head_dim: headDim },
     });
     const expected = sideBySide(rows, [[dq, width]], Float64Array.from(noise(rows * stride, 5)));
-    assertClose(await gpu.readF32(tensors.dqkv), expected, toleranceOf(packedCase.size), [rows, stride]);
+    assertClose(await gpu.readF32(dqkv), expected, toleranceOf(packedCase.size), [rows, stride]);
     gpu.free(tiles, ...Object.values(tensors));
+  });
+}
+
+for (const cachedCase of CACHED_CASES) {
+  const name = `attention_backward_query of ${cachedTitleOf(cachedCase)}`;
+  gpuTest(`${name}, matches the reference (${cachedCase.why})`, async (gpu) => {
+    const packed = packCached(cachedCase), { rows, slots, width, kvWidth, stride, segments, window } = packed;
+    const { kvHeads, group, headDim, scale } = packed.shape;
+    const { tensors: { positions, ...tensors }, gradients: { dq } } = uploadCachedBackward(gpu, packed);
+    const schedule = attentionTiles(segments, { group, rowTile: cachedCase.rowTile });
+    const tiles = gpu.upload("tiles", schedule, [schedule.length / 8, 8]);
+    gpu.run(attentionBackwardQuery, {
+      params: {
+        tile_count: schedule.length / 8,
+        kv_heads: kvHeads,
+        group,
+        rows,
+        q_stride: stride,
+        kv_rows: slots,
+        kv_stride: 2 * kvWidth,
+        k_first: 0,
+        v_first: kvWidth,
+        window,
+        scale,
+      },
+      buffers: { ...tensors, tiles },
+      constants: { row_tile: cachedCase.rowTile, head_dim: headDim },
+    });
+    const expected = sideBySide(rows, [[dq, width]], Float64Array.from(noise(rows * stride, 5)));
+    assertClose(await gpu.readF32(tensors.dq), expected, toleranceOf(), [rows, stride]);
+    gpu.free(positions, tiles, ...Object.values(tensors));
   });
 }

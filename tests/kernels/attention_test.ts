@@ -2,8 +2,16 @@ import { attention, NO_WINDOW } from "../../kernels/attention.ts";
 import { attentionTiles, type Segment } from "../../kernels/attention_schedule.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { assertClose } from "../close.ts";
-import { attention as reference, type AttentionShape, visibleKeys } from "../reference/attention.ts";
-import { overNoise, pack, PACKED_CASES, sideBySide, titleOf } from "./_attention_cases.ts";
+import { attention as reference, type AttentionShape } from "../reference/attention.ts";
+import {
+  CACHED_CASES,
+  cachedTitleOf,
+  overNoise,
+  pack,
+  packCached,
+  PACKED_CASES,
+  titleOf,
+} from "./_attention_cases.ts";
 import { gpuTest, noise, wideGpuTest } from "./_gpu.ts";
 
 // Scores are sums of up to 128 products and WGSL allows exp(x) 3 + 2 |x| ULP; y is a mean of values up to 1.
@@ -81,62 +89,29 @@ for (const packedCase of PACKED_CASES) {
   });
 }
 
-const CACHED_CASES: readonly { lengths: number[]; cached: number[]; shared?: number; why: string }[] = [
-  { lengths: [], cached: [], why: "no rows" },
-  { lengths: [1], cached: [0], why: "the first token" },
-  { lengths: [1, 1, 1], cached: [14, 15, 16], why: "around two keys for each of 8 lanes" },
-  { lengths: [1, 1, 1], cached: [62, 63, 64], why: "around two keys for each of 32 lanes" },
-  { lengths: [5, 1, 9], cached: [0, 3, 20], why: "prefill beside decode" },
-  { lengths: [1, 3], cached: [4, 0], shared: 6, why: "a prefix in the cache that both go on from" },
-];
-
-for (const { lengths, cached, shared = 0, why } of CACHED_CASES) {
-  for (
-    const { kvHeads, group, headDim, rowTile, window } of [
-      { kvHeads: 1, group: 4, headDim: 64, rowTile: 4, window: 7 },
-      { kvHeads: 2, group: 1, headDim: 128, rowTile: 4 },
-      { kvHeads: 2, group: 2, headDim: 128, rowTile: 4 },
-      { kvHeads: 1, group: 4, headDim: 128, rowTile: 4 },
-      { kvHeads: 1, group: 4, headDim: 64, rowTile: 8 },
-    ]
-  ) {
-    const name =
-      `attention of [${lengths}] tokens behind [${cached}] cached, ${kvHeads} x ${group} heads of ${headDim}`;
-    const tiled = `row_tile=${rowTile}${window === undefined ? "" : `, window ${window}`}`;
-    gpuTest(`${name}, ${tiled}, matches the reference (${why})`, async (gpu) => {
-      const kvWidth = kvHeads * headDim, width = kvWidth * group, stride = width + 2 * kvWidth;
-      const shape = { kvHeads, group, headDim, scale: 2 / Math.sqrt(headDim) };
-      const segments: Segment[] = [], prefix = { start: 2, end: 2 + shared };
-      // A slot between the sequences, so that each finds its own place.
-      let row = 0, slot = prefix.end + 1;
-      lengths.forEach((length, index) => {
-        const end = slot + cached[index] + 1;
-        segments.push({ start: row, length, ...(shared > 0 && { prefix }), own: { start: slot, end } });
-        row += length;
-        slot = end + length;
-      });
-      const rows = row + 1, keys = visibleKeys(segments, window);
-      // What no row could attend to is never looked at; what only lies outside the window may be, to no effect.
-      const seen = new Set(visibleKeys(segments).flat());
-      const q = noise(row * width, 1), k = noise(slot * kvWidth, 2), v = noise(slot * kvWidth, 3);
-      const kv = sideBySide(slot, [[k, kvWidth], [v, kvWidth]], new Float32Array(slot * 2 * kvWidth))
-        .map((value, at) => seen.has(Math.floor(at / 2 / kvWidth)) ? value : NaN);
+for (const cachedCase of CACHED_CASES) {
+  gpuTest(
+    `attention of ${cachedTitleOf(cachedCase)} matches the reference (${cachedCase.why})`,
+    async (gpu) => {
+      const { segments, keys, window, shape, input, rows, slots, width, heads, q, kv } = packCached(
+        cachedCase,
+      );
       const { y, lse } = await run(gpu, {
         rows,
-        q: sideBySide(rows, [[q, width]], new Float32Array(rows * stride).fill(NaN)),
+        q,
         kv,
-        kvRows: slot,
+        kvRows: slots,
         keyFirst: 0,
         segments,
         window,
         shape,
-        rowTile,
+        rowTile: cachedCase.rowTile,
       });
-      const expected = reference({ q, k, v }, keys, shape);
+      const expected = reference(input, keys, shape);
       assertClose(y, overNoise(rows * width, 4, expected.y), TOLERANCE, [rows, width]);
-      assertClose(lse, overNoise(rows * kvHeads * group, 5, expected.lse), TOLERANCE);
-    });
-  }
+      assertClose(lse, overNoise(rows * heads, 5, expected.lse), TOLERANCE);
+    },
+  );
 }
 
 for (const window of [undefined, 9]) {
