@@ -122,15 +122,20 @@ export type {
   TaskMeans,
 } from "./core/mod.ts";
 export {
+  aurocDifference,
   binEdges,
+  compareRuns,
   estimate,
   fitTemperature,
+  holm,
+  matchPredictions,
   probabilityCorrect,
   probabilityOf,
   RESAMPLES,
   tally,
   TEMPERATURE_LIMITS,
 } from "./core/mod.ts";
+export type { AurocDifference, Comparison, Difference, Differences, Matched } from "./core/mod.ts";
 export type { Estimate, ScoredLogits, Temperature, Undefined } from "./core/mod.ts";
 
 // The Hugging Face Hub.

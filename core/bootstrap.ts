@@ -24,6 +24,9 @@ export interface Undefined {
 /** Resamples by default: the interval's ends then move by about a fifteenth of its width between seeds. */
 export const RESAMPLES = 2000;
 
+/** Share of the resamples that have to have a value. */
+const LEAST = 0.95;
+
 /** A metric on all rows and on each resample. */
 export type Replicates = Undefined | {
   /** On all rows. */
@@ -120,7 +123,7 @@ export function groupCount(rows: readonly { readonly group?: string }[]): number
  * What is drawn as one: a group, or a row that is in none. Where all rows are in one group, as with the questions of a
  * single subject, there is nothing to draw but its rows.
  */
-function unitsOf(
+export function unitsOf(
   rows: readonly { readonly group?: string }[],
 ): { unit: Int32Array; count: number; grouped: boolean } {
   const groups = new Map<string, number>();
@@ -145,19 +148,23 @@ export function interval(
   value: number,
   samples: Float64Array,
 ): { readonly low: number | null; readonly high: number | null } {
-  const centred = centre(value, samples);
-  if (centred === undefined) return { low: null, high: null };
+  const defined = samples.filter((sample) => !Number.isNaN(sample)).sort();
+  if (defined.length === 0 || defined.length < LEAST * samples.length) return { low: null, high: null };
+  const bias = quantile(defined, 0.5) - value;
   const unit = value >= 0 && value <= 1 && samples.every((sample) => !(sample < 0 || sample > 1));
-  const clamp = (end: number) => unit ? Math.min(1, Math.max(0, end)) : end;
-  return { low: clamp(quantile(centred, 0.025)), high: clamp(quantile(centred, 0.975)) };
+  const end = (share: number) => {
+    const at = quantile(defined, share) - bias;
+    return unit ? Math.min(1, Math.max(0, at)) : at;
+  };
+  return { low: end(0.025), high: end(0.975) };
 }
 
-/** Resamples without their bias, ascending; none where more than a twentieth of them has no value. */
-export function centre(value: number, samples: Float64Array): Float64Array | undefined {
-  const defined = samples.filter((sample) => !Number.isNaN(sample)).sort();
-  if (defined.length === 0 || defined.length < 0.95 * samples.length) return undefined;
-  const bias = quantile(defined, 0.5) - value;
-  return defined.map((sample) => sample - bias);
+/** Standard deviation of a value over resamples, of which at most a twentieth has none; else NaN. */
+export function standardError(samples: Float64Array): number {
+  const defined = samples.filter((sample) => !Number.isNaN(sample));
+  if (defined.length < 2 || defined.length < LEAST * samples.length) return NaN;
+  const mean = defined.reduce((sum, sample) => sum + sample, 0) / defined.length;
+  return Math.sqrt(defined.reduce((sum, sample) => sum + (sample - mean) ** 2, 0) / (defined.length - 1));
 }
 
 /** Value below which a share of sorted numbers lies, by linear interpolation. */

@@ -18,6 +18,10 @@ export {
 } from "./files.ts";
 export { estimate, RESAMPLES } from "./bootstrap.ts";
 export type { Estimate, Undefined } from "./bootstrap.ts";
+export { compareRuns, holm, matchPredictions } from "./comparison.ts";
+export type { Comparison, Difference, Differences, Matched } from "./comparison.ts";
+export { aurocDifference } from "./delong.ts";
+export type { AurocDifference } from "./delong.ts";
 export { FEATURE_CACHE_BYTES, FeatureCache } from "./feature_cache.ts";
 export type { FeatureCacheOptions } from "./feature_cache.ts";
 export { isModelFile } from "./hub/files.ts";

@@ -164,6 +164,22 @@ export function wrap(text: string, width: number): string[] {
   return lines;
 }
 
+/** The arguments that are neither flags nor their values, and the others. */
+export function splitPositionals(
+  args: readonly string[],
+  flags: FlagSet,
+): { readonly positionals: readonly string[]; readonly rest: readonly string[] } {
+  const takesNext = (arg = "") => {
+    const type = typeOf(flags, arg.replace(/^--/, ""));
+    return arg.startsWith("--") && type !== undefined && type !== "boolean";
+  };
+  const isPositional = args.map((arg, index) => !arg.startsWith("-") && !takesNext(args[index - 1]));
+  return {
+    positionals: args.filter((_, index) => isPositional[index]),
+    rest: args.filter((_, index) => !isPositional[index]),
+  };
+}
+
 /** Values of a flag before all flags are known: plugins have to be loaded, and a method chosen, to know the rest. */
 export function peekFlag(args: readonly string[], name: string): readonly string[] {
   const start = `--${name}=`;

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { UserError, writeFileAtomic, writeJsonAtomic } from "../core/mod.ts";
 import { RUN_FLAGS } from "./_common.ts";
-import { defineFlags, type FlagSet, parseFlags, type Values } from "./_flags.ts";
+import { defineFlags, parseFlags, splitPositionals, type Values } from "./_flags.ts";
 import { note, print } from "./_io.ts";
 import { type MatrixFile, readMatrixFile } from "./_matrix_file.ts";
 import { checkPage, writePage } from "./_matrix_page.ts";
@@ -156,12 +156,6 @@ export async function listStages(
   return { logDir, stages };
 }
 
-/** Whether an argument is a flag whose value is the next argument. */
-function takesNext(arg = ""): boolean {
-  const flags: FlagSet = MATRIX_FLAGS, name = arg.replace(/^--/, "");
-  return arg.startsWith("--") && Object.hasOwn(flags, name) && flags[name].type !== "boolean";
-}
-
 const task: Task = {
   command: "deno task matrix",
   summary:
@@ -170,8 +164,8 @@ const task: Task = {
   example: "deno task matrix assets/facts/matrix.json --dry-run",
   flags: MATRIX_FLAGS,
   async run(args, session) {
-    const at = args.findIndex((arg, index) => !arg.startsWith("-") && !takesNext(args[index - 1]));
-    if (at < 0) {
+    const { positionals: [path, ...further], rest } = splitPositionals(args, MATRIX_FLAGS);
+    if (path === undefined) {
       throw new UserError({
         kind: "usage",
         what: "No matrix file was named",
@@ -179,8 +173,7 @@ const task: Task = {
         fix: "name it, as in deno task matrix assets/facts/matrix.json",
       });
     }
-    const path = args[at];
-    const { values } = parseFlags(this.command, MATRIX_FLAGS, args.toSpliced(at, 1));
+    const { values } = parseFlags(this.command, MATRIX_FLAGS, [...rest, ...further]);
     await session.loadPlugins(values.plugin);
     if (!values["dry-run"]) return await matrix(session, path, values);
     const listed = await listStages(session, path, values);

@@ -1,20 +1,13 @@
 /** `deno task report`: the evaluations of some runs side by side, as one HTML file. */
-import { join } from "node:path";
 import {
   createRng,
-  dataError,
-  exists,
   meansOver,
-  type PredictionRow,
-  readJson,
-  readPredictions,
   renderReport,
   type ReportedRun,
-  suggestion,
   summarise,
-  type Summary,
   writeFileAtomic,
 } from "../core/mod.ts";
+import { readEvaluations } from "./_evaluations.ts";
 import { defineFlags, parseFlags, type Values } from "./_flags.ts";
 import { print } from "./_io.ts";
 import type { Session } from "./_session.ts";
@@ -34,17 +27,6 @@ export const REPORT_FLAGS = defineFlags({
   "plugin": { type: "string", help: "module to load first; repeatable", repeatable: true },
 });
 
-/** What `metrics.json` holds. */
-interface StoredSummary extends Summary {
-  readonly dataset: string;
-  readonly split: string;
-  readonly model: string;
-  readonly adapter: string | null;
-  readonly temperature: number;
-  readonly mode: string;
-  readonly promptStyle: string;
-}
-
 /** Writes the report; gives back its path. */
 export async function report(
   session: Session,
@@ -58,14 +40,7 @@ export async function report(
 }
 
 async function readRun(session: Session, logDir: string, seed: number): Promise<ReportedRun> {
-  const parts: { title: string; stored: StoredSummary; predictions: PredictionRow[] }[] = [];
-  for (const folder of await evaluationFolders(logDir)) {
-    // Files of earlier versions lack the last three.
-    const earlier = { unscored: 0, groups: 0, correct: 0 };
-    const stored = { ...earlier, ...await readJson(join(folder, "metrics.json")) as StoredSummary };
-    const predictions = await readPredictions(join(folder, "predictions.csv"));
-    parts.push({ title: `${stored.dataset} ${stored.split}`, stored, predictions });
-  }
+  const parts = await readEvaluations(logDir);
   const predictions = parts.flatMap((part) => part.predictions);
   const [{ stored }] = parts;
   const about = {
@@ -89,34 +64,6 @@ async function readRun(session: Session, logDir: string, seed: number): Promise<
     about,
     parts: parts.map(({ title, stored }) => ({ title, summary: stored })),
   };
-}
-
-/** Folders `metrics/<dataset>/<split>` that hold an evaluation. */
-async function evaluationFolders(logDir: string): Promise<string[]> {
-  const root = join(logDir, "metrics");
-  const folders: string[] = [];
-  if (await exists(root)) {
-    for await (const dataset of Deno.readDir(root)) {
-      if (!dataset.isDirectory) continue;
-      for await (const split of Deno.readDir(join(root, dataset.name))) {
-        const folder = join(root, dataset.name, split.name);
-        if (await exists(join(folder, "metrics.json"))) folders.push(folder);
-      }
-    }
-  }
-  if (folders.length === 0) {
-    const siblings: string[] = [];
-    for await (const { name, isDirectory } of readDirOrNothing(logDir)) {
-      if (isDirectory) siblings.push(`${logDir}/${name}`);
-    }
-    const fix = siblings.length > 0 ? suggestion(logDir, siblings.sort()) : "run deno task evaluate first";
-    throw dataError(`There is no evaluation in ${logDir}`, root, fix);
-  }
-  return folders.sort();
-}
-
-async function* readDirOrNothing(path: string): AsyncIterable<Deno.DirEntry> {
-  if (await exists(path)) yield* Deno.readDir(path);
 }
 
 const task: Task = {

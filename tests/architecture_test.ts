@@ -107,6 +107,7 @@ const RULES: readonly Rule[] = [
       "@std/csv",
       "@std/assert",
       "fastest-levenshtein",
+      "jstat",
       "vega",
       "vega-lite",
     ],

@@ -37,6 +37,7 @@ const TASKS: Readonly<Record<string, Task>> = {
   "play": { commands: script("tasks/play.ts", ...HUB), gpu: true },
   "publish": { commands: script("tasks/publish.ts", ANYWHERE), gpu: false },
   "report": { commands: script("tasks/report.ts"), gpu: false },
+  "compare": { commands: script("tasks/compare.ts"), gpu: false },
   "setup": { commands: script("tasks/setup.ts"), gpu: true },
   "bench": { commands: script("bench/main.ts", "--allow-ffi"), gpu: true },
   "models": { commands: script("bench/models.ts"), gpu: true },
