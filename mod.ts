@@ -75,6 +75,8 @@ export {
   writeFileAtomic,
   writeJsonAtomic,
 } from "./core/mod.ts";
+export { readTorchTensors } from "./core/mod.ts";
+export type { StoredTensor } from "./core/mod.ts";
 
 // A grid of trainings and evaluations.
 export { expandMatrix, SAME } from "./core/mod.ts";
@@ -83,6 +85,7 @@ export type { MatrixAnswers, MatrixAxes, MatrixCell, MatrixTraining } from "./co
 // The records that flow between stages.
 export type {
   Generation,
+  Home,
   Label,
   Labeled,
   Prediction,
@@ -141,6 +144,7 @@ export type { Estimate, ScoredLogits, Temperature, Undefined } from "./core/mod.
 // The Hugging Face Hub.
 export {
   downloadSnapshot,
+  hubHome,
   hubSettings,
   isHubName,
   isModelFile,
@@ -178,12 +182,18 @@ export type { DType, Tensor } from "./kernels/tensor.ts";
 // The built-in plugins.
 export { builtins, defaultMetrics } from "./plugins/mod.ts";
 export { facts } from "./plugins/datasets/facts.ts";
-export { evaluation, mmlu } from "./plugins/datasets/mmlu.ts";
-export { mmluPro } from "./plugins/datasets/mmlu_pro.ts";
+export { mixtureOf } from "./plugins/datasets/mixtures.ts";
+export type { MixtureSpec } from "./plugins/datasets/mixtures.ts";
+export type { ManualFile } from "./plugins/datasets/manual.ts";
+export { evaluation } from "./plugins/datasets/evaluation.ts";
+export { mmlu, mmluAll } from "./plugins/datasets/mmlu.ts";
+export { mmluPro, mmluProAll } from "./plugins/datasets/mmlu_pro.ts";
+export { modisteMmlu } from "./plugins/datasets/modiste.ts";
 export { questionDataset, seedDataset } from "./plugins/datasets/spec.ts";
 export type { AnswerForm, Asked, DatasetSpec, Fields } from "./plugins/datasets/spec.ts";
 export type { DataRow } from "./plugins/datasets/source.ts";
 export { offline } from "./plugins/datasets/offline.ts";
+export { offlineLogits } from "./plugins/datasets/stored_logits.ts";
 export { substring } from "./plugins/labelers/substring.ts";
 export type { AdapterTrainingOptions } from "./plugins/methods/adapter_training.ts";
 export { loraPrompt } from "./plugins/methods/lora_prompt.ts";

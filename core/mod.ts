@@ -28,7 +28,7 @@ export { isModelFile } from "./hub/files.ts";
 export { isHubName, parseHubName } from "./hub/names.ts";
 export type { HubName, RepoType } from "./hub/names.ts";
 export type { RequestOptions } from "./hub/request.ts";
-export { hubSettings } from "./hub/settings.ts";
+export { hubHome, hubSettings } from "./hub/settings.ts";
 export type { HubSettings } from "./hub/settings.ts";
 export { downloadSnapshot } from "./hub/snapshot.ts";
 export type { Snapshot, SnapshotOptions, SnapshotRequest } from "./hub/snapshot.ts";
@@ -41,6 +41,7 @@ export { flagName, resolveOptions } from "./options.ts";
 export { answeredText, isStoredRow, promptText, SPLITS } from "./records.ts";
 export type {
   Generation,
+  Home,
   Label,
   Labeled,
   Prediction,
@@ -77,6 +78,8 @@ export type { PromptRun } from "./stages/prompts.ts";
 export { tally } from "./tally.ts";
 export { fitTemperature, probabilityCorrect, probabilityOf, TEMPERATURE_LIMITS } from "./temperature.ts";
 export type { ScoredLogits, Temperature } from "./temperature.ts";
+export { readTorchTensors } from "./torch/torch_tensors.ts";
+export type { StoredTensor } from "./torch/torch_tensors.ts";
 export { answerText, renderPrompt } from "./wording.ts";
 export type {
   Adapter,

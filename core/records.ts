@@ -48,6 +48,16 @@ export interface Question {
   readonly group?: string;
   /** The dataset's own words, where a style's do not fit. */
   readonly wording?: Wording;
+  /** Where a question of a mixture comes from; absent elsewhere. */
+  readonly home?: Home;
+}
+
+/** The place of a mixture's question in the dataset it was taken from: there it is rendered in the same way. */
+export interface Home {
+  /** Name of the dataset, by which its worked examples are asked for. */
+  readonly dataset: string;
+  /** Number of the question in its split, from 0, which draws them. */
+  readonly row: number;
 }
 
 /** A question as a model reads it. The four texts are the seed's CSV columns. */
@@ -97,6 +107,8 @@ export interface StoredRow extends Prompt {
   readonly output?: string;
   /** Absent before a labeler has seen the row. */
   readonly label?: Label;
+  /** Scores of "wrong" and "correct" that were stored with the row, where there are any. */
+  readonly logits?: readonly [wrong: number, correct: number];
 }
 
 /** Whether a dataset's row is a prompt already. */

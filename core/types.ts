@@ -73,6 +73,8 @@ export interface DatasetRequest<O extends Options = Options> {
   readonly dataDir?: string;
   /** Name of the prompt style the rows are for. */
   readonly promptStyle?: string;
+  /** Told what the user should know though nothing is wrong, as a sentence. */
+  warn?(text: string): void;
 }
 
 /** A source of questions, or of rows that an earlier stage wrote. */
@@ -91,10 +93,19 @@ export interface Dataset<O extends Options = Options> extends PluginBase<O> {
   expand?(request: DatasetRequest<O>): Promise<readonly string[]>;
   /** The rows of a split, in a fixed order. */
   read?(split: Split, request: DatasetRequest<O>): AsyncIterable<Question | StoredRow>;
-  /** The questions from which worked examples are drawn. Never those of the split that is asked about. */
-  shotPool?(request: DatasetRequest<O>): Promise<readonly Question[]>;
+  /**
+   * The questions from which worked examples are drawn. Never those of the split that is asked about.
+   *
+   * @param home of a mixture's question: the dataset whose examples are wanted
+   */
+  shotPool?(request: DatasetRequest<O>, home?: string): Promise<readonly Question[]>;
   /** Whether a question may stand among its own worked examples, as in the research code. */
   readonly ownShots?: boolean;
+  /**
+   * Whether each question comes with an answer that nobody wrote and its label: the right one, or as often one of the
+   * wrong choices.
+   */
+  readonly synthetic?: boolean;
   /** Number of worked examples when the user names none; 0 if absent. */
   readonly evalKshot?: number;
   /** What the rows were read from, for `run.json`: a revision, a hash, a path. */

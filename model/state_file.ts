@@ -1,7 +1,7 @@
 /** Small files of named tensors, in safetensors or in torch's own format: temperatures and classifiers. */
 import { dataError } from "../core/files.ts";
 import { SafetensorsFile } from "./safetensors.ts";
-import { TorchFile, TorchTensor } from "./torch_file.ts";
+import { TorchFile, TorchTensor } from "../core/torch/torch_file.ts";
 
 /** A tensor of a small file, its values read when they are wanted. */
 export interface StateTensor {

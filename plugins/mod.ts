@@ -7,9 +7,13 @@ import type { Plugin } from "../core/mod.ts";
 import { facts } from "./datasets/facts.ts";
 import { questionDataset, seedDataset } from "./datasets/spec.ts";
 import { specs } from "./datasets/hub/mod.ts";
-import { evaluation, mmlu } from "./datasets/mmlu.ts";
-import { mmluPro } from "./datasets/mmlu_pro.ts";
-import { offline } from "./datasets/offline.ts";
+import { evaluation } from "./datasets/evaluation.ts";
+import { mmlu, mmluAll } from "./datasets/mmlu.ts";
+import { mixtures } from "./datasets/mixtures.ts";
+import { mmluPro, mmluProAll } from "./datasets/mmlu_pro.ts";
+import { modisteMmlu, modisteMmluAll } from "./datasets/modiste.ts";
+import { offline, offlineParts, offlineTasks } from "./datasets/offline.ts";
+import { mmluLogits, offlineLogits } from "./datasets/stored_logits.ts";
 import { substring } from "./labelers/substring.ts";
 import { loraProbe } from "./methods/lora_probe.ts";
 import { loraPrompt } from "./methods/lora_prompt.ts";
@@ -27,10 +31,19 @@ export const builtins: readonly Plugin[] = [
   facts,
   offline,
   mmlu,
+  mmluAll,
   mmluPro,
+  mmluProAll,
   evaluation,
   ...specs.map(questionDataset),
   ...specs.map(seedDataset),
+  ...mixtures,
+  ...offlineParts,
+  ...offlineTasks,
+  modisteMmlu,
+  modisteMmluAll,
+  offlineLogits,
+  ...mmluLogits,
   oe,
   choice,
   substring,

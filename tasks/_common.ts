@@ -89,7 +89,12 @@ export async function chooseDatasets(
       fix: `add it: ${plugin.argument}`,
     });
   }
-  const request: DatasetRequest = { argument, options: plugin.defaults, dataDir, promptStyle };
+  const told = new Set<string>();
+  const warn = (text: string) => {
+    if (!told.has(text)) note(text);
+    told.add(text);
+  };
+  const request: DatasetRequest = { argument, options: plugin.defaults, dataDir, promptStyle, warn };
   if (plugin.expand) {
     const names = await plugin.expand(request);
     const members = await Promise.all(

@@ -9,6 +9,7 @@ import {
   isLabeled,
   type Json,
   type Labeled,
+  loadPrompts,
   type Method,
   type MethodContext,
   resolveOptions,
@@ -29,6 +30,7 @@ import {
   checkTrainable,
   chooseDatasets,
   chooseDtype,
+  chooseStyle,
   type ChosenDataset,
   openRun,
   RUN_FLAGS,
@@ -44,7 +46,7 @@ import { LOG_FILES, TrainingLog } from "./_training_log.ts";
 export const TUNE_FLAGS = defineFlags({
   "dataset": { type: "string", help: "labelled answers: offline:<run>/labels", required: true },
   ...RUN_FLAGS,
-  "prompt-style": { type: "string", help: "style of the answers, for the seed's folder names" },
+  "prompt-style": { type: "string", help: "style of the answers, of made-up ones and for folder names" },
   "method": { type: "string", help: "method plugin to train", default: "lora-prompt" },
   "batch-size": { type: "number", help: "rows read at once", default: 4, least: 1 },
   "max-steps": { type: "number", help: "optimizer steps", default: 5000, least: 1 },
@@ -82,9 +84,13 @@ export async function calibrationTune(
     promptStyle: flags["prompt-style"],
   });
   checkTrainable(chosen);
+  const worded: Readonly<Record<string, Json>> = chosen.dataset.synthetic
+    ? { promptStyle: wordingOf(session, chosen, flags) }
+    : {};
   const adapters = await locateAdapters(session, options);
   const inputs = {
     dataset: chosen.about,
+    ...worded,
     limit: flags.limit ?? null,
     model: await session.describeModel(modelName, chooseDtype(flags.dtype)),
     method: session.describe(method),
@@ -103,8 +109,8 @@ export async function calibrationTune(
     work: async () => {
       await run.claim("train", inputs, TRAINING_FILES, whenChanged);
       const rows = {
-        train: await labeledRows(chosen, "train", flags.limit),
-        validation: await validationRows(chosen, flags.limit, flags["scale-temp"]),
+        train: await labeledRows(session, chosen, "train", flags),
+        validation: await validationRows(session, chosen, flags, flags["scale-temp"]),
       };
       const model = await session.deferredModel(modelName, chooseDtype(flags.dtype), flags["cache-dir"]);
       using log = new TrainingLog(run.path);
@@ -141,7 +147,7 @@ export async function calibrationTune(
         bounded: fitted!.bounded,
       }),
     work: async () => {
-      const rows = await validationRows(chosen, flags.limit, true);
+      const rows = await validationRows(session, chosen, flags, true);
       const model = await session.deferredModel(modelName, chooseDtype(flags.dtype), flags["cache-dir"]);
       using progress = new ProgressBar("scale temperature");
       fitted = await fitOn(method, model, rows, {
@@ -210,13 +216,14 @@ function warnUnbounded({ bounded, temperature }: Temperature): void {
  * @param needed whether something is to be fitted on them
  */
 async function validationRows(
+  session: Session,
   chosen: ChosenDataset,
-  limit: number | undefined,
+  flags: RowFlags,
   needed: boolean,
 ): Promise<readonly Labeled[]> {
   const { dataset, request } = chosen;
   const splits = await dataset.available?.(request) ?? dataset.splits;
-  const rows = splits.includes("validation") ? await labeledRows(chosen, "validation", limit) : [];
+  const rows = splits.includes("validation") ? await labeledRows(session, chosen, "validation", flags) : [];
   if (rows.some(({ label }) => label !== null)) return rows;
   if (needed) {
     throw dataError(
@@ -229,9 +236,29 @@ async function validationRows(
   return rows;
 }
 
-async function labeledRows(chosen: ChosenDataset, split: Split, limit = Infinity): Promise<Labeled[]> {
+type RowFlags = Pick<Values<typeof TUNE_FLAGS>, "limit" | "seed" | "prompt-style">;
+
+/** Rows that an earlier stage labelled, or those of a dataset that makes up answers and labels. */
+async function labeledRows(
+  session: Session,
+  chosen: ChosenDataset,
+  split: Split,
+  flags: RowFlags,
+): Promise<Labeled[]> {
+  const { limit = Infinity, seed, "prompt-style": style } = flags, { dataset, request } = chosen;
   const rows: Labeled[] = [];
-  for await (const row of chosen.dataset.read!(split, chosen.request)) {
+  const source = dataset.synthetic
+    ? await loadPrompts({
+      dataset,
+      request,
+      split,
+      style: chooseStyle(session, style ?? ""),
+      kshot: 0,
+      seed,
+      limit,
+    })
+    : dataset.read!(split, request);
+  for await (const row of source) {
     if (rows.length >= limit) break;
     if (!("context" in row) || !isLabeled(row)) {
       throw dataError(
@@ -246,6 +273,17 @@ async function labeledRows(chosen: ChosenDataset, split: Split, limit = Infinity
     throw dataError(`The ${split} split has no rows`, chosen.name, "label some answers first");
   }
   return rows;
+}
+
+/** The prompt style in which a dataset that makes up answers is worded. */
+function wordingOf(session: Session, { name }: ChosenDataset, { "prompt-style": style }: RowFlags): Json {
+  if (style !== undefined) return session.describe(chooseStyle(session, style));
+  throw new UserError({
+    kind: "usage",
+    what: `${name} holds questions that have to be worded`,
+    where: "--prompt-style",
+    fix: "give --prompt-style=oe or choice",
+  });
 }
 
 /** The files of the checkpoint that a method says it wrote. */

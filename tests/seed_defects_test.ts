@@ -8,6 +8,7 @@ import {
   builtins,
   choice,
   createRng,
+  type DatasetSpec,
   ece,
   estimate,
   facts,
@@ -15,6 +16,7 @@ import {
   generateAnswers,
   loadPrompts,
   type Metric,
+  mixtureOf,
   oe,
   offline,
   type Prediction,
@@ -221,6 +223,65 @@ Deno.test("Defect 12 is not here: worked examples hold the question that is aske
   assert(rows.length > 100);
   assertEquals(rows.filter(({ prompt, context }) => prompt.includes(context)), []);
 });
+
+Deno.test("Defect 12 is not here: a mixture validates on its first datasets only, in an order that changes from run to run", () =>
+  withFolder(async (dataDir) => {
+    const names = ["c", "b", "a"];
+    const member = (name: string): DatasetSpec => ({
+      name,
+      description: name,
+      home: "",
+      licence: "",
+      source: { repo: `acme/${name}` },
+      splits: { train: "train", validation: "validation" },
+      shots: "train",
+      fields: { question: "q", answer: { column: "a", form: "text" } },
+      wording: {},
+    });
+    for (const name of names) {
+      await Deno.mkdir(join(dataDir, name));
+      const lines = Array.from(
+        { length: 100 },
+        (_, row) => `${JSON.stringify({ q: `${name}${row}`, a: "x" })}\n`,
+      );
+      for (const split of ["train", "validation"]) {
+        await Deno.writeTextFile(join(dataDir, name, `${split}.jsonl`), lines.join(""));
+      }
+    }
+    const spec = {
+      name: "mix",
+      description: "",
+      members: "all",
+      rows: 30,
+      uniform: true,
+      validation: 30,
+    } as const;
+    const read = async (order: readonly string[], split: "train" | "validation") => {
+      const rows = mixtureOf(spec, order.map(member)).read!(split, { argument: "", options: {}, dataDir });
+      return (await Array.fromAsync(rows)).map(({ id }) => id);
+    };
+    for (const split of ["train", "validation"] as const) {
+      const ids = await read(names, split);
+      assertEquals([ids.length, new Set(ids).size], [30, 30]);
+      // However the datasets come.
+      assertEquals(await read(names.toReversed(), split), ids);
+      for (const name of names) {
+        assert(ids.some((id) => id.startsWith(`${name}/`)), `${split} has none of ${name}`);
+      }
+    }
+  }));
+
+Deno.test("Defect 12 is not here: a part of the answers is drawn with replacement", () =>
+  withFolder(async (folder) => {
+    const argument = await writeLabels(folder, 100);
+    const registry = new Registry();
+    for (const plugin of builtins) registry.add(plugin, "built-in");
+    for (const [size, count] of Object.entries({ xxs: 1, xs: 10, sm: 25, md: 50 })) {
+      const { plugin } = registry.get("dataset", `offline_${size}`);
+      const rows = await Array.fromAsync(plugin.read!("train", { argument, options: {} }));
+      assertEquals([size, new Set(rows.map(({ id }) => id)).size, rows.length], [size, count, count]);
+    }
+  }));
 
 Deno.test("Defect 13 is not here: labelling loads the whole model", () =>
   withFolder(async (folder) => {

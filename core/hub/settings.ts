@@ -22,9 +22,8 @@ export async function hubSettings(
   // A variable that is set to nothing counts as absent, as in Python.
   const text = (name: string) => get(name) || undefined;
   const isTrue = (value = "") => /^(1|on|yes|true)$/i.test(value);
-  const user = text("HOME") ?? text("USERPROFILE") ?? ".";
-  const path = (name: string) => text(name)?.replace(/^~(?=$|[/\\])/, () => user);
-  const home = path("HF_HOME") ?? join(path("XDG_CACHE_HOME") ?? join(user, ".cache"), "huggingface");
+  const path = (name: string) => folderIn(name, get);
+  const home = hubHome(get);
   const token = isTrue(text("HF_HUB_DISABLE_IMPLICIT_TOKEN"))
     ? undefined
     : await readToken(text, path("HF_TOKEN_PATH") ?? join(home, "token"));
@@ -34,6 +33,23 @@ export async function hubSettings(
     offline: isTrue(text("HF_HUB_OFFLINE") ?? text("TRANSFORMERS_OFFLINE")),
     cache: path("HF_HUB_CACHE") ?? path("HUGGINGFACE_HUB_CACHE") ?? join(home, "hub"),
   };
+}
+
+/** Folder of the Hub on this machine: `HF_HOME`, or `huggingface` in the user's folder for what can be made again. */
+export function hubHome(
+  get: (name: string) => string | undefined = (name) => Deno.env.get(name),
+): string {
+  return folderIn("HF_HOME", get) ??
+    join(folderIn("XDG_CACHE_HOME", get) ?? join(userFolder(get), ".cache"), "huggingface");
+}
+
+function userFolder(get: (name: string) => string | undefined): string {
+  return get("HOME") || get("USERPROFILE") || ".";
+}
+
+/** The folder in a variable, where it is set. */
+function folderIn(name: string, get: (name: string) => string | undefined): string | undefined {
+  return (get(name) || undefined)?.replace(/^~(?=$|[/\\])/, () => userFolder(get));
 }
 
 function endpointOf(given: string): string {

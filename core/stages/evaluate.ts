@@ -1,13 +1,13 @@
 import { dataError } from "../files.ts";
 import { UserError } from "../errors.ts";
-import type { Labeled, Prediction } from "../records.ts";
+import type { Labeled, Prediction, StoredRow } from "../records.ts";
 import { probabilityOf } from "../temperature.ts";
 import type { LanguageModel, Method, MethodContext, Options, Score } from "../types.ts";
 
-/** Asks a method for its confidence in each answer. */
+/** Asks a method for its confidence in each answer; of rows whose scores are stored, nothing is asked. */
 export async function* predictConfidence<O extends Options>(
   model: LanguageModel,
-  rows: readonly Labeled[],
+  rows: readonly (Labeled & Pick<StoredRow, "logits">)[],
   method: Method<O>,
   context: MethodContext<O> & { readonly checkpoint?: string },
   temperature = 1,
@@ -20,7 +20,9 @@ export async function* predictConfidence<O extends Options>(
       fix: "yield one pair of logits for each row, in order",
     });
   let index = 0;
-  for await (const score of method.predict(model, rows, context)) {
+  const stored = rows.length > 0 && rows.every(({ logits }) => logits !== undefined);
+  const scores = stored ? rows.map(({ logits }) => logits!) : method.predict(model, rows, context);
+  for await (const score of scores) {
     if (index === rows.length) throw miscounted(`more than ${index}`);
     const row = rows[index++];
     yield { ...row, ...confidenceOf(score, temperature, `row ${row.id}, method ${method.name}`) };

@@ -16,7 +16,7 @@ export interface PromptRun {
   readonly style: PromptStyle;
   /** Worked examples in front of each question. */
   readonly kshot: number;
-  /** Row `i` draws its examples with `seed + i`, as in the research code. */
+  /** Row `i` draws its examples, and a synthetic answer, with `seed + i`, as in the research code. */
   readonly seed: number;
   /** Rows to read at most; all if absent. */
   readonly limit?: number;
@@ -35,14 +35,20 @@ export async function loadPrompts(
     });
   }
   const rows: StoredRow[] = [];
-  let pool: readonly Question[] | undefined;
+  const pools = new Map<string | undefined, readonly Question[]>();
+  const poolOf = async (home: string | undefined) => {
+    if (!pools.has(home)) pools.set(home, await shotPool(dataset, request, kshot, home));
+    return pools.get(home)!;
+  };
   for await (const row of dataset.read!(split, request)) {
     if (rows.length >= limit) break;
     if (isStoredRow(row)) rows.push(row);
     else {
-      if (kshot > 0) pool ??= await shotPool(dataset, request, kshot);
-      const shots = drawShots(pool ?? [], dataset.ownShots ? undefined : row, kshot, seed + rows.length);
-      rows.push(style.render(row, shots, style.defaults));
+      const rowSeed = seed + (row.home?.row ?? rows.length);
+      const pool = kshot > 0 ? await poolOf(row.home?.dataset) : [];
+      const shots = drawShots(pool, dataset.ownShots ? undefined : row, kshot, rowSeed);
+      const prompt = style.render(row, shots, style.defaults);
+      rows.push(dataset.synthetic ? { ...prompt, ...proposeAnswer(row, style, rowSeed) } : prompt);
     }
   }
   if (rows.length === 0) {
@@ -59,12 +65,13 @@ async function shotPool(
   dataset: Dataset,
   request: DatasetRequest,
   kshot: number,
+  home: string | undefined,
 ): Promise<readonly Question[]> {
-  const pool = await dataset.shotPool?.(request) ?? [];
+  const pool = await dataset.shotPool?.(request, home) ?? [];
   if (pool.length < kshot) {
     throw new UserError({
       kind: "usage",
-      what: `Dataset "${dataset.name}" has ${pool.length} worked examples, ${kshot} were asked for`,
+      what: `Dataset "${home ?? dataset.name}" has ${pool.length} worked examples, ${kshot} were asked for`,
       where: "--kshot",
       fix: `ask for at most ${pool.length}`,
     });
@@ -82,4 +89,22 @@ function drawShots(
   if (kshot === 0) return [];
   const order = createRng(seed).permutation(pool.length).map((index) => pool[index]);
   return order.filter(({ id }) => id !== question?.id).slice(0, kshot);
+}
+
+/** The right answer or, as often, a wrong choice; both draws begin anew from the seed, as in the research code. */
+function proposeAnswer(
+  question: Question,
+  style: PromptStyle,
+  seed: number,
+): { output: string; label: 0 | 1 } {
+  const { id, choices = [], answer } = question;
+  const label = createRng(seed).random() > 0.5 ? 1 : 0;
+  const right = typeof answer === "number" ? answer : choices.indexOf(answer);
+  const wrong = choices.map((_, index) => index).filter((index) => index !== right);
+  if (label === 0 && wrong.length === 0) {
+    throw dataError("There is no wrong choice to propose", `question ${id}`, "use a dataset with choices");
+  }
+  const proposed = label === 1 ? answer : wrong[createRng(seed).pick(wrong.length)];
+  const { target } = style.render({ ...question, answer: proposed }, [], style.defaults);
+  return { output: target, label };
 }

@@ -1,6 +1,6 @@
 /**
  * MMLU (Hendrycks et al. 2021): 57 subjects, four choices, read in the public schema of `cais/mmlu` from a local
- * folder or from the Hugging Face cache.
+ * folder or from the Hugging Face Hub.
  */
 import { join } from "node:path";
 import { parquetReadObjects } from "hyparquet";
@@ -9,8 +9,10 @@ import {
   dataError,
   type Dataset,
   type DatasetRequest,
+  downloadSnapshot,
   exists,
   hashFile,
+  hubSettings,
   type Question,
   readCsv,
   type Split,
@@ -89,7 +91,7 @@ export const mmlu: Dataset = {
   kind: "dataset",
   name: "mmlu",
   version: 1,
-  description: "One subject of MMLU, from --data-dir or the Hugging Face cache",
+  description: "One subject of MMLU, from --data-dir or the Hugging Face Hub",
   argument: "subject, as in mmlu:anatomy",
   defaults: {},
   tags: ["eval"],
@@ -110,31 +112,26 @@ export const mmlu: Dataset = {
   },
 };
 
-/** Collections: `eval:mmlu` is every subject of MMLU that lies on this machine. */
-export const evaluation: Dataset = {
+/** Every subject of MMLU: those in `--data-dir`, or else all of them, from the Hub. */
+export const mmluAll: Dataset = {
   kind: "dataset",
-  name: "eval",
+  name: "mmlu_all",
   version: 1,
-  description: "A benchmark as a whole: eval:mmlu is every subject of MMLU that lies on this machine",
-  argument: "name of the benchmark: mmlu",
+  description: "Every subject of MMLU, those in --data-dir or else all",
   defaults: {},
   tags: ["eval"],
   splits: ["validation", "test"],
   async expand(request) {
-    if (request.argument !== "mmlu") {
-      throw new UserError({
-        kind: "usage",
-        what: `Unknown benchmark "${request.argument}"`,
-        where: `--dataset=eval:${request.argument}`,
-        fix: suggestion(request.argument, ["mmlu"]),
-      });
-    }
-    const present: string[] = [];
-    for (const task of MMLU_TASKS) {
-      if (await locate("test", { ...request, argument: task })) present.push(`mmlu:${task}`);
-    }
-    if (present.length === 0) throw notFound("test", MMLU_TASKS[0], request);
-    return present;
+    const { offline } = await hubSettings();
+    const here = async (find: typeof findLocal) => {
+      const found = MMLU_TASKS.map((task) => find("test", { ...request, argument: task }));
+      const there = await Promise.all(found);
+      return MMLU_TASKS.filter((_, index) => there[index]);
+    };
+    let tasks: readonly string[] = await here(findLocal);
+    if (tasks.length === 0) tasks = offline ? await here(findCached) : MMLU_TASKS;
+    if (tasks.length === 0) throw notFound("test", MMLU_TASKS[0], request);
+    return tasks.map((task) => `mmlu:${task}`);
   },
 };
 
@@ -221,16 +218,41 @@ async function readParquet(path: string): Promise<readonly Row[]> {
   }
 }
 
-/** Looks for `<data-dir>[/mmlu]/<split>/<subject>_<split>.csv`, then in the Hugging Face cache. */
-async function locate(
+interface Found {
+  readonly path: string;
+  readonly source: string;
+}
+
+/** The file of a split: in `--data-dir`, in the cache of the Hub, or downloaded into it. */
+async function locate(split: MmluSplit, request: DatasetRequest): Promise<Found | undefined> {
+  const found = await findLocal(split, request) ?? await findCached(split, request);
+  if (found) return found;
+  const { argument: task } = request;
+  // A subject that somebody has put here is not mixed with another copy of it.
+  const local = await Promise.all(MMLU_SPLITS.map((split) => findLocal(split, request)));
+  if (local.some((path) => path) || (await hubSettings()).offline) return undefined;
+  const wanted = (path: string) => path.startsWith(`${task}/`) && path.endsWith(".parquet");
+  try {
+    await downloadSnapshot({ type: "dataset", repo: "cais/mmlu", revision: "main", wanted });
+  } catch (error) {
+    throw error instanceof UserError ? notFound(split, task, request, error) : error;
+  }
+  return await findCached(split, request);
+}
+
+/** Looks for `<data-dir>[/mmlu]/<split>/<subject>_<split>.csv`. */
+async function findLocal(
   split: MmluSplit,
   { argument: task, dataDir }: DatasetRequest,
-): Promise<{ path: string; source: string } | undefined> {
+): Promise<Found | undefined> {
   for (const root of dataDir ? [dataDir, join(dataDir, "mmlu")] : []) {
     const path = join(root, split, `${task}_${split}.csv`);
     if (await exists(path)) return { path, source: "local" };
   }
-  const repository = join(hubCache(), "datasets--cais--mmlu");
+}
+
+async function findCached(split: MmluSplit, { argument: task }: DatasetRequest): Promise<Found | undefined> {
+  const repository = join(await hubCache(), "datasets--cais--mmlu");
   const main = join(repository, "refs", "main");
   if (!await exists(main)) return undefined;
   const revision = (await Deno.readTextFile(main)).trim();
@@ -238,19 +260,22 @@ async function locate(
   return await exists(path) ? { path, source: `cais/mmlu@${revision}` } : undefined;
 }
 
-/** Where huggingface_hub keeps downloads. */
-function hubCache(): string {
-  const { env } = Deno;
-  const home = env.get("HF_HOME") ??
-    join(env.get("XDG_CACHE_HOME") ?? join(env.get("HOME") ?? ".", ".cache"), "huggingface");
-  return env.get("HF_HUB_CACHE") ?? env.get("HUGGINGFACE_HUB_CACHE") ?? join(home, "hub");
+async function hubCache(): Promise<string> {
+  return (await hubSettings()).cache;
 }
 
-function notFound(split: MmluSplit, task: string, { dataDir }: DatasetRequest): UserError {
+function notFound(
+  split: MmluSplit,
+  task: string,
+  { dataDir }: DatasetRequest,
+  download?: UserError,
+): UserError {
+  const why = download ? `, and cannot be downloaded: ${download.what}` : "";
   return dataError(
-    `The ${split} split of MMLU's ${task} is not on this machine`,
-    `${dataDir ? `--data-dir=${dataDir} and ` : ""}${hubCache()}`,
-    "give --data-dir=<folder> with test/<subject>_test.csv and dev/<subject>_dev.csv, or download cais/mmlu " +
-      "with huggingface_hub",
+    `The ${split} split of MMLU's ${task} is not on this machine${why}`,
+    `${dataDir ? `--data-dir=${dataDir} and ` : ""}the cache of the Hugging Face Hub`,
+    `${download ? `${download.fix}; or ` : ""}give --data-dir=<folder> with test/<subject>_test.csv and ` +
+      "dev/<subject>_dev.csv",
+    download,
   );
 }

@@ -32,6 +32,18 @@ export const mmluPro: Dataset = {
   revision: async (request) => await subjectOf(request).revision!(request),
 };
 
+/** Every subject of MMLU-Pro. */
+export const mmluProAll: Dataset = {
+  kind: "dataset",
+  name: "mmlu_pro_all",
+  version: 1,
+  description: "Every subject of MMLU-Pro",
+  defaults: {},
+  tags: ["eval"],
+  splits: mmluPro.splits,
+  expand: () => Promise.resolve(MMLU_PRO_TASKS.map((task) => `mmlu_pro:${task}`)),
+};
+
 function subjectOf({ argument: task }: DatasetRequest): Dataset {
   if (MMLU_PRO_TASKS.includes(task)) return questionDataset(specOf(task));
   throw new UserError({

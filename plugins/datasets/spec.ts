@@ -2,16 +2,23 @@
  * Question datasets as data: where the rows lie, which columns mean what, and how the question is worded. Adding one
  * is a page of data and no code.
  */
+import { join } from "node:path";
 import {
   createRng,
   dataError,
   type Dataset,
   type DatasetRequest,
+  exists,
+  hashFile,
   type Question,
   type Split,
   type StyleWording,
 } from "../../core/mod.ts";
+import { findManual, type ManualFile, missingManual, readManual } from "./manual.ts";
 import { type DataRow, readSource, sourceRevision } from "./source.ts";
+
+/** In what every dataset differs from what the research code renders. */
+export const COMMON_MEND = "a question never stands among its own worked examples";
 
 /** Options of a question are permuted with this seed plus the row's number, whatever the run's own seed is. */
 const SHUFFLE_SEED = 137;
@@ -60,6 +67,8 @@ export interface DatasetSpec {
   readonly licence: string;
   /** Repository on the Hugging Face Hub, and its configuration if it has several. */
   readonly source: { readonly repo: string; readonly config?: string };
+  /** The file that is put here by hand, of a dataset that the Hub does not give out; it holds the only split. */
+  readonly manual?: ManualFile;
   /** The source's own name of each split it has with labels. */
   readonly splits: Readonly<Partial<Record<Split, string>>>;
   /** The source's split that worked examples are drawn from. */
@@ -82,6 +91,8 @@ export interface DatasetSpec {
   readonly group?: string;
   /** Its own words, by the name of the prompt style. */
   readonly wording: Readonly<Record<string, StyleWording>>;
+  /** In what it differs from what the research code renders, in a few words each; see also {@linkcode COMMON_MEND}. */
+  readonly mends?: readonly string[];
   /** What the research code does otherwise; kept as `<name>@seed`, because its adapters were trained on it. */
   readonly seed?: Partial<Omit<DatasetSpec, "name" | "seed">>;
 }
@@ -117,7 +128,12 @@ function datasetOf(spec: DatasetSpec, name: string, ownShots: boolean): Dataset 
       for await (const question of questions(spec, spec.shots, split, request)) pool.push(question);
       return pool;
     },
-    revision: (request) => sourceRevision(spec, splits.map((split) => spec.splits[split]!), request),
+    async revision(request) {
+      const path = spec.manual && await findManual(spec.manual, request);
+      if (path !== undefined) return `${spec.shots}:${await hashFile(path)}`;
+      await checkHere(spec, request);
+      return await sourceRevision(spec, splits.map((split) => spec.splits[split]!), request);
+    },
   };
 }
 
@@ -136,7 +152,7 @@ async function* questions(
     );
   }
   let row = 0, kept = 0;
-  for await (const { values, where } of readSource(spec, from, request)) {
+  for await (const { values, where } of rowsOf(spec, from, request)) {
     const number = row++;
     if (spec.keep && !spec.keep.values.includes(column(values, spec.keep.column, where))) continue;
     const { fields } = spec;
@@ -155,6 +171,29 @@ async function* questions(
       wording,
     };
   }
+}
+
+async function* rowsOf(spec: DatasetSpec, from: string, request: DatasetRequest): AsyncIterable<DataRow> {
+  const path = spec.manual && await findManual(spec.manual, request);
+  if (path !== undefined) yield* readManual(spec.manual!, path);
+  else {
+    await checkHere(spec, request);
+    yield* readSource(spec, from, request);
+  }
+}
+
+/**
+ * Whether a dataset can be had: from the Hub, or from the file that somebody has put here.
+ *
+ * @throws {UserError} of kind `data`, saying where to get that file and where to put it
+ */
+export async function checkHere(spec: DatasetSpec, request: DatasetRequest): Promise<void> {
+  const { name, manual, shots } = spec;
+  if (manual === undefined || await findManual(manual, request) !== undefined) return;
+  for (const extension of request.dataDir === undefined ? [] : ["parquet", "jsonl"]) {
+    if (await exists(join(request.dataDir!, name, `${shots}.${extension}`))) return;
+  }
+  throw missingManual(name, manual, request);
 }
 
 /** The choices of a question in a random order of their own. */

@@ -3,7 +3,7 @@ import { UserError } from "../../core/errors.ts";
 import { readClassifier } from "../../model/classifier_file.ts";
 import { writeSafetensors } from "../../model/safetensors.ts";
 import { withFolder } from "./_files.ts";
-import { type Described, expectedFiles, torchPath } from "./_torch_files.ts";
+import { type Described, expectedFiles, torchPath } from "../core/torch/_torch_files.ts";
 
 /** Values of a tensor of a recorded state dictionary. */
 function valuesOf(file: string, name: string): Float32Array {

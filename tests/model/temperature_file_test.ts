@@ -9,7 +9,7 @@ import {
 } from "../../model/temperature_file.ts";
 import { withFolder } from "./_files.ts";
 import { peftPath } from "./_peft.ts";
-import { torchPath } from "./_torch_files.ts";
+import { torchPath } from "../core/torch/_torch_files.ts";
 
 for (const temperature of [0.01, 0.5, 1, 1.7, 100]) {
   Deno.test(`loadTemperature() gives back the ${temperature} that saveTemperature() wrote`, async () => {

@@ -29,3 +29,19 @@ export async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   for await (const item of items) list.push(item);
   return list;
 }
+
+/** Runs with other environment variables, so that neither this machine's cache nor the network matters. */
+export async function withEnvironment<T>(
+  variables: Readonly<Record<string, string>>,
+  work: () => Promise<T>,
+): Promise<T> {
+  const before = Object.keys(variables).map((name) => [name, Deno.env.get(name)] as const);
+  Object.entries(variables).forEach(([name, value]) => Deno.env.set(name, value));
+  try {
+    return await work();
+  } finally {
+    before.forEach(([name, value]) =>
+      value === undefined ? Deno.env.delete(name) : Deno.env.set(name, value)
+    );
+  }
+}

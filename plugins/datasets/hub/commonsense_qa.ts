@@ -22,6 +22,7 @@ export const commonsenseQa: DatasetSpec = {
     },
     oe: { context: "Question: {question}", tail: "Now, answer the following." },
   },
+  mends: ["the test split, whose answers are withheld, is left out"],
   // The research code reads an absent answer as the first choice.
   seed: {
     splits: { train: "train", validation: "validation", test: "test" },

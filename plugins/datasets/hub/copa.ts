@@ -33,6 +33,7 @@ export const copa: DatasetSpec = {
       numbered: true,
     },
   },
+  mends: ["says whether the cause or the effect is asked for"],
   // The research code never shows whether the cause or the effect is asked for.
   seed: {
     wording: {

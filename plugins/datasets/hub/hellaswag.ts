@@ -23,6 +23,7 @@ export const hellaswag: DatasetSpec = {
       tail: "Now, answer the following.",
     },
   },
+  mends: ["shows its text once instead of twice"],
   // The research code shows the text twice: whole, and in its two parts.
   seed: {
     fields: (row) => ({

@@ -23,6 +23,7 @@ export const mathQa: DatasetSpec = {
       header: "The following are math questions (with answers).",
     },
   },
+  mends: ["splits its options at their letters, not at the comma of a number"],
   // The research code splits at every comma, also at that of "1,000".
   seed: {
     fields: (row) => asked(row, text(row, "options").split(",").map((part) => part.split(")").at(-1)!)),

@@ -27,6 +27,7 @@ export const piqa: DatasetSpec = {
   shots: "train",
   fields: { question: "goal", choices: ["sol1", "sol2"], answer: { column: "label", form: "index" } },
   wording: { choice, oe },
+  mends: ["the instruction in front of a question stands apart from it"],
   // The research code glues the instruction to the question.
   seed: { wording: { choice, oe: { ...oe, instruction: INSTRUCTION } } },
 };

@@ -30,6 +30,10 @@ export const sciq: DatasetSpec = {
   distinctChoices: true,
   shuffled: true,
   wording: { choice, oe },
+  mends: [
+    "the instruction in front of a question stands apart from it",
+    "no empty line where there is no support",
+  ],
   // The research code glues the instruction to the question, and leaves an empty line where there is no support.
   seed: {
     fields: (row) => asked(row, "\n"),

@@ -34,6 +34,7 @@ export const siqa: DatasetSpec = {
   },
   distinctChoices: true,
   wording: { choice, oe },
+  mends: ["the instruction in front of a question stands apart from it"],
   // The research code glues the instruction to the question.
   seed: { wording: { choice, oe: { ...oe, instruction: INSTRUCTION } } },
 };

@@ -1,4 +1,28 @@
-import { answerOf as readAnswer, type DatasetSpec, text } from "../spec.ts";
+import type { DataRow } from "../source.ts";
+import { answerOf as readAnswer, type Asked, type DatasetSpec, text } from "../spec.ts";
+
+const SENTENCES = [1, 2, 3, 4];
+
+/** The columns of the file that is given out, and those that `datasets` of Python made of them. */
+const GIVEN_OUT = {
+  sentences: SENTENCES.map((number) => `InputSentence${number}`),
+  endings: ["RandomFifthSentenceQuiz1", "RandomFifthSentenceQuiz2"],
+  answer: "AnswerRightEnding",
+};
+const RENAMED = {
+  sentences: SENTENCES.map((number) => `input_sentence_${number}`),
+  endings: ["sentence_quiz1", "sentence_quiz2"],
+  answer: "answer_right_ending",
+};
+
+function asked(row: DataRow): Asked {
+  const { sentences, endings, answer } = GIVEN_OUT.answer in row.values ? GIVEN_OUT : RENAMED;
+  return {
+    question: sentences.map((name) => text(row, name)).join(" "),
+    choices: endings.map((name) => text(row, name)),
+    answer: readAnswer(row, { column: answer, form: "number" }, endings.length),
+  };
+}
 
 /** Story Cloze, winter 2018 (Mostafazadeh et al. 2016). It is given out on request only. */
 export const storyCloze: DatasetSpec = {
@@ -9,11 +33,14 @@ export const storyCloze: DatasetSpec = {
   source: { repo: "LSDSem/story_cloze", config: "2018" },
   splits: { validation: "validation" },
   shots: "validation",
-  fields: (row) => ({
-    question: [1, 2, 3, 4].map((number) => text(row, `input_sentence_${number}`)).join(" "),
-    choices: [text(row, "sentence_quiz1"), text(row, "sentence_quiz2")],
-    answer: readAnswer(row, { column: "answer_right_ending", form: "number" }, 2),
-  }),
+  manual: {
+    folder: "story_cloze/2018",
+    file: "cloze_test_val__winter2018-cloze_test_ALL_val - 1 - 1.csv",
+    begins: "cloze_test_val__winter2018",
+    page: "https://cs.rochester.edu/nlp/rocstories/",
+    columns: [...GIVEN_OUT.sentences, ...GIVEN_OUT.endings, GIVEN_OUT.answer],
+  },
+  fields: asked,
   wording: {
     choice: {
       context: "Story:\n{question}",

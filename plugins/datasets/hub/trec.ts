@@ -33,6 +33,7 @@ export const trec: DatasetSpec = {
     answer: { column: "coarse_label", form: "index" },
   },
   wording: { choice, oe },
+  mends: ["a blank line between worked examples and question"],
   // The research code leaves out the blank line in front of the question.
   seed: { wording: { choice, oe: { ...oe, separator: "" } } },
 };

@@ -20,5 +20,6 @@ export const truthfulQa: DatasetSpec = {
     choice: { header: "The following are questions with multiple-choice answers." },
     oe: { context: "Question: {question}", header: "The following are questions with answers." },
   },
+  mends: ["choices in random order, the same in every run: in the source the right one is always the first"],
   seed: { shuffled: false },
 };

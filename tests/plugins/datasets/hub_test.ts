@@ -1,30 +1,36 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import {
-  createRng,
   type Dataset,
   loadPrompts,
-  type Prompt,
+  mmlu,
+  mmluPro,
   type Question,
   type Split,
+  type StoredRow,
+  UserError,
+  writeCsv,
 } from "@credence/credence";
 import { choice } from "../../../plugins/prompt_styles/choice.ts";
 import { oe } from "../../../plugins/prompt_styles/oe.ts";
-import { questionDataset, seedDataset } from "../../../plugins/datasets/spec.ts";
+import { COMMON_MEND, questionDataset, seedDataset } from "../../../plugins/datasets/spec.ts";
 import { specs } from "../../../plugins/datasets/hub/mod.ts";
-import { mmluPro } from "../../../plugins/datasets/mmlu_pro.ts";
-import { withFolder } from "../_folders.ts";
+import { withFolder, writeFiles } from "../_folders.ts";
 
 /** What the research code rendered, seed 137: see tests/golden/README.md. */
 interface Golden {
   readonly rows: Readonly<Record<string, readonly Record<string, unknown>[]>>;
-  readonly expected: readonly (Texts & {
-    readonly style: string;
-    readonly kshot: number;
-    readonly split: Split;
-    readonly index: number;
-    readonly with_query_label?: boolean;
-    readonly error?: string;
-  })[];
+  readonly expected: readonly Case[];
+}
+
+interface Case extends Texts {
+  readonly style: string;
+  readonly kshot: number;
+  readonly split: Split;
+  readonly index: number;
+  /** With an answer and a label that nobody gave. */
+  readonly with_query_label?: boolean;
+  /** What was raised instead. */
+  readonly error?: string;
 }
 
 interface Texts {
@@ -32,173 +38,207 @@ interface Texts {
   readonly context: string;
   readonly target_prompt: string;
   readonly target: string;
+  readonly output?: string;
+  readonly query_label?: number;
 }
-
-type Case = Golden["expected"][number];
 
 const readGolden = async (file: string): Promise<Golden> =>
   JSON.parse(await Deno.readTextFile(new URL(`../../golden/prompts/${file}.json`, import.meta.url)));
 
-const texts = ({ prompt, context, targetPrompt, target }: Prompt): Texts => ({
+const textsOf = ({ prompt, context, targetPrompt, target, output, label }: StoredRow): Texts => ({
   prompt,
   context,
   target_prompt: targetPrompt,
   target,
+  ...(output === undefined ? {} : { output, query_label: label! }),
 });
 
-/** Every recorded case with what the dataset renders for it; `undefined` where it has no such split or row. */
-async function renderAll(
-  dataset: Dataset,
-  folder: string,
-  { rows, expected }: Golden,
-  argument = "",
-): Promise<{ expected: Case; got: Texts | undefined }[]> {
-  return await withFolder(async (dataDir) => {
-    await Deno.mkdir(`${dataDir}/${folder}`);
-    for (const [split, list] of Object.entries(rows)) {
-      const lines = list.map((row) => JSON.stringify(row) + "\n").join("");
-      await Deno.writeTextFile(`${dataDir}/${folder}/${split}.jsonl`, lines);
-    }
-    const request = { argument, options: {}, dataDir };
-    const cases = expected.filter((one) => !one.error && !one.with_query_label);
-    const results: { expected: Case; got: Texts | undefined }[] = [];
-    const groups = Map.groupBy(cases, ({ style, kshot, split }) => `${style} ${kshot} ${split}`);
-    for (const group of groups.values()) {
-      const { style: name, kshot, split } = group[0];
-      const style = name === "oe" ? oe : choice;
-      const loaded = dataset.splits.includes(split)
-        ? await loadPrompts({ dataset, request, split, style, kshot, seed: 137 })
-        : [];
-      for (const one of group) {
-        const row = loaded[one.index];
-        results.push({ expected: one, got: row && texts(row) });
-      }
-    }
-    return results;
-  });
-}
-
-const wanted = ({ prompt, context, target_prompt, target }: Case): Texts => ({
+const wanted = ({ prompt, context, target_prompt, target, output, query_label }: Case): Texts => ({
   prompt,
   context,
   target_prompt,
   target,
+  ...(output === undefined ? {} : { output, query_label }),
 });
 
-let compared = 0;
+interface Rendered {
+  readonly expected: Case;
+  /** `undefined` where the dataset has no such split or row, an error where it refuses the prompt style. */
+  readonly got: Texts | UserError | undefined;
+}
 
-for (const spec of specs) {
-  Deno.test(`${spec.name}@seed renders every prompt as the research code does, byte for byte`, async () => {
-    const results = await renderAll(seedDataset(spec), spec.name, await readGolden(spec.name));
-    for (const { expected, got } of results) {
-      assertEquals(
-        got,
-        wanted(expected),
-        `${expected.style} ${expected.kshot} ${expected.split} ${expected.index}`,
-      );
+/** Every recorded case with what the dataset makes of it. */
+async function renderAll(
+  dataset: Dataset,
+  { expected }: Golden,
+  dataDir: string,
+  argument = "",
+): Promise<readonly Rendered[]> {
+  const groups = Map.groupBy(
+    expected,
+    ({ style, kshot, split, with_query_label }) => `${style} ${kshot} ${split} ${with_query_label}`,
+  );
+  const results: Rendered[] = [];
+  for (const group of groups.values()) {
+    const { style: name, kshot, with_query_label: synthetic, error } = group[0];
+    const split = error === undefined ? group[0].split : "train", style = name === "oe" ? oe : choice;
+    const request = { argument, options: {}, dataDir, promptStyle: name };
+    let loaded: readonly StoredRow[] | UserError = [];
+    try {
+      if (dataset.splits.includes(split)) {
+        loaded = await loadPrompts({
+          dataset: { ...dataset, synthetic },
+          ...{ request, split, style, kshot, seed: 137 },
+        });
+      }
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      loaded = error;
     }
-    assert(results.length >= 12, `only ${results.length} cases`);
-    compared += results.length;
-  });
+    for (const one of group) {
+      const row = loaded instanceof UserError ? loaded : loaded[one.index];
+      results.push({ expected: one, got: row instanceof UserError ? row : row && textsOf(row) });
+    }
+  }
+  return results;
 }
 
-for (const task of ["computer_science", "law"]) {
-  Deno.test(`mmlu_pro:${task} renders every prompt as the research code does, byte for byte`, async () => {
-    const results = await renderAll(mmluPro, "mmlu_pro", await readGolden(`mmlu_pro__${task}`), task);
-    for (const { expected, got } of results) assertEquals(got, wanted(expected));
-    assert(results.length >= 12, `only ${results.length} cases`);
-    compared += results.length;
-  });
+/** Rows as JSON Lines, where a dataset looks for them. */
+async function writeRows(dataDir: string, name: string, { rows }: Golden): Promise<void> {
+  for (const [split, list] of Object.entries(rows)) {
+    const lines = list.map((row) => JSON.stringify(row) + "\n").join("");
+    await writeFiles(dataDir, { [`${name}/${split}.jsonl`]: lines });
+  }
 }
 
-Deno.test("gsm8k has no multiple choice, as in the research code", async () => {
-  const { expected } = await readGolden("gsm8k");
-  assertEquals(new Set(expected.filter(({ error }) => error).map(({ style }) => style)), new Set(["choice"]));
+/** Rows of a subject of MMLU, as its files have them. */
+async function writeMmlu(dataDir: string, task: string, { rows }: Golden): Promise<void> {
+  for (const [split, list] of Object.entries(rows)) {
+    const flat = list.map(({ question, choices, answer }) => ({
+      question: question as string,
+      ...Object.fromEntries((choices as string[]).map((text, index) => [`choice${index}`, text])),
+      answer: answer as number,
+    }));
+    const columns = ["question", "choice0", "choice1", "choice2", "choice3", "answer"];
+    await writeCsv(`${dataDir}/${split}/${task}_${split}.csv`, columns, flat);
+  }
+}
+
+/** A dataset for which something was recorded: by default, and as the research code has it. */
+interface Subject {
+  readonly file: string;
+  readonly mended: Dataset;
+  readonly seed: Dataset;
+  readonly argument?: string;
+  readonly mends: readonly string[];
+  write(dataDir: string, golden: Golden): Promise<void>;
+}
+
+/** The research code is right about MMLU, so there is one form of it. */
+const benchmark = (dataset: Dataset, argument: string, write: Subject["write"]): Subject => ({
+  file: `${dataset.name}__${argument}`,
+  mended: dataset,
+  seed: dataset,
+  argument,
+  mends: [],
+  write,
 });
 
-/** A difference from the research code that is meant, and how to tell it. */
-interface Mend {
-  readonly name: string;
-  /** Datasets it is made in; all if absent. */
-  readonly datasets?: readonly string[];
-  applies(expected: Case, got: Texts | undefined): boolean;
-}
-
-const MENDS: readonly Mend[] = [
-  {
-    name: "a question never stands among its own worked examples",
-    applies: ({ prompt, context }, got) =>
-      prompt.includes(context) && got?.prompt.includes(context) === false,
-  },
-  {
-    name: "rows without an answer are left out",
-    datasets: ["commonsense_qa"],
-    applies: ({ split }, got) => split === "test" && got === undefined,
-  },
-  {
-    name: "copa says whether the cause or the effect is asked for",
-    datasets: ["copa"],
-    applies: (_, got) => /What was the cause of this\?|What happened as a result\?/.test(got?.context ?? ""),
-  },
-  {
-    name: "hellaswag shows its text once",
-    datasets: ["hellaswag"],
-    applies: ({ context }, got) => got !== undefined && got.context.length < context.length,
-  },
-  {
-    // Its rows are compared one by one below: which of them have equal options differs too.
-    name: "math_qa splits its options at the letters, not at the comma of a number",
-    datasets: ["math_qa"],
-    applies: () => true,
-  },
-  {
-    name: "sciq begins without an empty line where there is no support",
-    datasets: ["sciq"],
-    applies: ({ context, prompt, kshot }, got) =>
-      context === `\n${got?.context}` ||
-      kshot > 0 && prompt.replaceAll("\n\n\nQuestion:", "\n\nQuestion:") === got?.prompt,
-  },
-  {
-    name: "the instruction in front of a question stands apart from it",
-    datasets: ["piqa", "sciq", "siqa"],
-    applies: ({ prompt, kshot }, got) => kshot === 0 && got?.prompt === `${prompt}\n\n`,
-  },
-  {
-    name: "trec leaves a blank line between worked examples and question",
-    datasets: ["trec"],
-    applies: ({ prompt, kshot }, got) => kshot > 0 && got?.prompt === `${prompt}\n\n`,
-  },
-  {
-    name: "the right answer of truthful_qa is not always the first",
-    datasets: ["truthful_qa"],
-    applies: ({ style }, got) => style === "choice" && got !== undefined,
-  },
+const SUBJECTS: readonly Subject[] = [
+  ...specs.map((spec): Subject => ({
+    file: spec.name,
+    mended: questionDataset(spec),
+    seed: seedDataset(spec),
+    mends: [COMMON_MEND, ...spec.mends ?? []],
+    write: (dataDir, golden) => writeRows(dataDir, spec.name, golden),
+  })),
+  ...["anatomy", "high_school_us_history"].map((task) =>
+    benchmark(mmlu, task, (dataDir, golden) => writeMmlu(dataDir, task, golden))
+  ),
+  ...["computer_science", "law"].map((task) =>
+    benchmark(mmluPro, task, (dataDir, golden) => writeRows(dataDir, "mmlu_pro", golden))
+  ),
 ];
 
-const found = new Set<string>();
+/** How to tell each mend from a mistake; `got` is what the mended form has in place of what was expected. */
+const APPLIES: Readonly<Record<string, (expected: Case, got: Texts | undefined) => boolean>> = {
+  [COMMON_MEND]: ({ prompt, context }, got) =>
+    prompt.includes(context) && got?.prompt.includes(context) === false,
+  "the test split, whose answers are withheld, is left out": ({ split }, got) =>
+    split === "test" && got === undefined,
+  "says whether the cause or the effect is asked for": (_, got) =>
+    /What was the cause of this\?|What happened as a result\?/.test(got?.context ?? ""),
+  "shows its text once instead of twice": ({ context }, got) =>
+    got !== undefined && got.context.length < context.length,
+  // Its rows are compared one by one below: which of them have equal options differs too.
+  "splits its options at their letters, not at the comma of a number": () => true,
+  "no empty line where there is no support": ({ context, prompt, kshot }, got) =>
+    context === `\n${got?.context}` ||
+    kshot > 0 && prompt.replaceAll("\n\n\nQuestion:", "\n\nQuestion:") === got?.prompt,
+  "the instruction in front of a question stands apart from it": ({ prompt, kshot }, got) =>
+    kshot === 0 && got?.prompt === `${prompt}\n\n`,
+  "a blank line between worked examples and question": ({ prompt, kshot }, got) =>
+    kshot > 0 && got?.prompt === `${prompt}\n\n`,
+  "choices in random order, the same in every run: in the source the right one is always the first": (
+    { style, with_query_label },
+    got,
+  ) => (style === "choice" || with_query_label === true) && got !== undefined,
+};
 
-for (const spec of specs) {
-  Deno.test(`${spec.name} differs from the research code only by what was mended`, async () => {
-    for (
-      const { expected, got } of await renderAll(
-        questionDataset(spec),
-        spec.name,
-        await readGolden(spec.name),
-      )
-    ) {
-      if (JSON.stringify(got) === JSON.stringify(wanted(expected))) continue;
-      const mend = MENDS.find(({ datasets, applies }) =>
-        (!datasets || datasets.includes(spec.name)) && applies(expected, got)
-      );
-      const { style, kshot, split, index } = expected;
-      assert(
-        mend,
-        `${style} ${kshot} ${split} ${index}:\n${JSON.stringify(got)}\n${JSON.stringify(expected)}`,
-      );
-      found.add(mend.name);
-    }
-  });
+let compared = 0, equal = 0;
+const found = new Map<string, number>();
+
+for (const { file, mended, seed, argument, mends, write } of SUBJECTS) {
+  const name = argument === undefined ? seed.name : `${seed.name}:${argument}`;
+  Deno.test(`${name} renders every prompt as the research code does, byte for byte`, () =>
+    withFolder(async (dataDir) => {
+      const golden = await readGolden(file);
+      await write(dataDir, golden);
+      for (const { expected, got } of await renderAll(seed, golden, dataDir, argument)) {
+        const { style, kshot, split, index, error } = expected;
+        if (error !== undefined) assert(got instanceof UserError, `${style} ${kshot} is not refused`);
+        else assertEquals(got, wanted(expected), `${style} ${kshot} ${split} ${index}`);
+        compared++;
+      }
+    }));
+
+  Deno.test(`${name.replace("@seed", "")} differs from the research code only by what was mended`, () =>
+    withFolder(async (dataDir) => {
+      const golden = await readGolden(file);
+      await write(dataDir, golden);
+      for (const { expected, got } of await renderAll(mended, golden, dataDir, argument)) {
+        const { style, kshot, split, index, error } = expected;
+        if (error !== undefined && got instanceof UserError) equal++;
+        else if (got !== undefined && JSON.stringify(got) === JSON.stringify(wanted(expected))) equal++;
+        else {
+          assert(!(got instanceof UserError), `${style} ${kshot} ${split} ${index}: ${got}`);
+          const mend = mends.find((mend) => APPLIES[mend](expected, got));
+          const both = `${JSON.stringify(got)}\n${JSON.stringify(expected)}`;
+          assert(mend, `${style} ${kshot} ${split} ${index}:\n${both}`);
+          found.set(mend, (found.get(mend) ?? 0) + 1);
+        }
+      }
+    }));
 }
+
+Deno.test("All 2,736 recorded prompts were compared: 2,736 are equal as @seed, by default all but the mended", () => {
+  assertEquals(compared, 2736);
+  const mended = [...found.values()].reduce((sum, count) => sum + count, 0);
+  assertEquals(equal + mended, 2736);
+  assertEquals(equal, 2169);
+});
+
+Deno.test("Every mend of a dataset is seen in what was recorded, and stands in the documentation", async () => {
+  const mends = new Set(SUBJECTS.flatMap(({ mends }) => mends));
+  assertEquals([...mends].filter((mend) => !found.has(mend)), []);
+  assertEquals(Object.keys(APPLIES).filter((mend) => !mends.has(mend)), []);
+  const docs = await Deno.readTextFile(new URL("../../../docs/datasets.md", import.meta.url));
+  for (const spec of specs) {
+    const row = docs.split("\n").find((line) => line.startsWith("|") && line.includes(`\`${spec.name}\``));
+    for (const mend of spec.mends ?? []) assertStringIncludes(row ?? "", mend, spec.name);
+  }
+  assertStringIncludes(docs, COMMON_MEND);
+});
 
 Deno.test("math_qa keeps all five options of a problem, also with a comma in a number", async () => {
   const { rows } = await readGolden("math_qa");
@@ -220,38 +260,4 @@ Deno.test("math_qa keeps all five options of a problem, also with a comma in a n
     }
     assert(commas > 0, "no number with a comma");
   });
-});
-
-Deno.test("Every mend of a dataset is seen in what was recorded", () => {
-  assertEquals(MENDS.map(({ name }) => name).filter((name) => !found.has(name)), []);
-});
-
-Deno.test("The prompts of all datasets were compared", () => {
-  assert(compared > 1500, `${compared} cases`);
-});
-
-Deno.test("A synthetic label and its wrong answer are drawn as the research code draws them", async () => {
-  let wrong = 0;
-  for (const spec of specs) {
-    const { expected } = await readGolden(spec.name);
-    const labelled = expected.filter(({ with_query_label: label }) => label) as unknown as readonly {
-      readonly index: number;
-      readonly style: string;
-      readonly context: string;
-      readonly target: string;
-      readonly output: string;
-      readonly query_label: number;
-    }[];
-    for (const { index, style, context, target, output, query_label: label } of labelled) {
-      // Both draws begin anew from the row's seed.
-      assertEquals(createRng(137 + index).random() > 0.5 ? 1 : 0, label, spec.name);
-      if (style !== "choice") continue;
-      const count = context.match(/^ {2}\([a-z]\): /gm)!.length, right = target.charCodeAt(0) - 97;
-      const others = [...Array(count).keys()].filter((number) => number !== right);
-      const answer = label === 1 ? right : others[createRng(137 + index).pick(others.length)];
-      assertEquals(output, String.fromCharCode(97 + answer), `${spec.name} ${index}`);
-      wrong += 1 - label;
-    }
-  }
-  assert(wrong > 100, `${wrong} wrong answers`);
 });

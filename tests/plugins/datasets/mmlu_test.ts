@@ -1,21 +1,18 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import {
-  choice,
   type DatasetRequest,
-  evaluation,
-  loadPrompts,
   mmlu,
-  oe,
+  mmluAll,
   type Question,
   type Split,
   UserError,
   writeCsv,
 } from "@credence/credence";
 import { testDataset } from "@credence/credence/testing";
-import { all, withFolder, writeFiles } from "../_folders.ts";
+import { all, withEnvironment, withFolder, writeFiles } from "../_folders.ts";
+import { FakeHub } from "../../core/hub/_fake_hub.ts";
 import anatomy from "../../golden/prompts/mmlu__anatomy.json" with { type: "json" };
-import history from "../../golden/prompts/mmlu__high_school_us_history.json" with { type: "json" };
 
 type MmluRow = { question: string; choices: string[]; answer: number };
 
@@ -48,14 +45,7 @@ async function writeSubject(
 
 /** Runs with the Hugging Face cache at a folder, so that this machine's own does not matter. */
 async function withHubCache<T>(cache: string, work: () => Promise<T>): Promise<T> {
-  const before = Deno.env.get("HF_HUB_CACHE");
-  Deno.env.set("HF_HUB_CACHE", cache);
-  try {
-    return await work();
-  } finally {
-    if (before === undefined) Deno.env.delete("HF_HUB_CACHE");
-    else Deno.env.set("HF_HUB_CACHE", before);
-  }
+  return await withEnvironment({ HF_HUB_CACHE: cache, HF_HUB_OFFLINE: "1" }, work);
 }
 
 const withoutHubCache = (work: (folder: string) => Promise<void>) => () =>
@@ -84,53 +74,12 @@ async function isThere(url: URL): Promise<boolean> {
   return await Deno.stat(url).then(() => true, () => false);
 }
 
-// What the research code rendered.
-
-for (const [subject, recorded] of Object.entries({ anatomy, high_school_us_history: history })) {
-  for (const style of [oe, choice]) {
-    for (const kshot of [0, 1, 5]) {
-      for (const split of ["validation", "test"] as const) {
-        const expected = recorded.expected.filter((row) =>
-          row.style === style.name && row.kshot === kshot && row.split === split
-        );
-        const name =
-          `mmlu:${subject} in ${style.name} with ${kshot} worked examples is the research code's text`;
-        Deno.test(`${name} (${split})`, () =>
-          withFolder(async (folder) => {
-            await writeSubject(folder, subject, recorded.rows);
-            const prompts = await loadPrompts({
-              dataset: mmlu,
-              request: request(folder, subject),
-              split,
-              style,
-              kshot,
-              seed: recorded.seed,
-            });
-            assert(expected.length > 0);
-            for (const row of expected) {
-              const { prompt, context, targetPrompt, target } = prompts[row.index];
-              assertEquals(
-                { prompt, context, target_prompt: targetPrompt, target },
-                {
-                  prompt: row.prompt,
-                  context: row.context,
-                  target_prompt: row.target_prompt,
-                  target: row.target,
-                },
-              );
-            }
-          }));
-      }
-    }
-  }
-}
-
 Deno.test("mmlu asks for five worked examples when the user names no number", () => {
   assertEquals(mmlu.evalKshot, 5);
 });
 
-Deno.test("mmlu and eval are for evaluation only", () => {
-  assertEquals([mmlu.tags, evaluation.tags], [["eval"], ["eval"]]);
+Deno.test("mmlu and mmlu_all are for evaluation only", () => {
+  assertEquals([mmlu.tags, mmluAll.tags], [["eval"], ["eval"]]);
 });
 
 // Local folders.
@@ -200,7 +149,7 @@ Deno.test(
   withoutHubCache(async (folder) => {
     const error = await assertRejects(() => read("validation", request(folder)), UserError);
     assertEquals(error.what, "The validation split of MMLU's anatomy is not on this machine");
-    assertEquals(error.where, `--data-dir=${folder} and ${folder}/no cache`);
+    assertEquals(error.where, `--data-dir=${folder} and the cache of the Hugging Face Hub`);
     assertEquals(error.kind, "data");
   }),
 );
@@ -333,30 +282,46 @@ Deno.test("mmlu refuses a Parquet file that is cut short, naming it", () =>
 // The collection.
 
 Deno.test(
-  "eval:mmlu is every subject that lies on this machine, in the research code's order",
+  "mmlu_all is every subject in --data-dir, in the research code's order",
   withoutHubCache(async (folder) => {
     await writeFiles(folder, {
       "test/world_religions_test.csv": `${HEADER}q?,a,b,c,d,0\n`,
       "test/anatomy_test.csv": `${HEADER}q?,a,b,c,d,0\n`,
       "test/not_a_subject_test.csv": `${HEADER}q?,a,b,c,d,0\n`,
     });
-    assertEquals(await evaluation.expand!(request(folder, "mmlu")), ["mmlu:anatomy", "mmlu:world_religions"]);
+    assertEquals(await mmluAll.expand!(request(folder, "")), ["mmlu:anatomy", "mmlu:world_religions"]);
   }),
 );
 
 Deno.test(
-  "eval:mmlu refuses a machine without any subject",
+  "mmlu_all refuses a machine without any subject that may not download one",
   withoutHubCache(async (folder) => {
-    const error = await assertRejects(() => evaluation.expand!(request(folder, "mmlu")), UserError);
+    const error = await assertRejects(() => mmluAll.expand!(request(folder, "")), UserError);
     assertStringIncludes(error.fix, "--data-dir=<folder>");
     assertEquals(error.kind, "data");
   }),
 );
 
-Deno.test("eval refuses a benchmark that it does not know, with the nearest name", async () => {
-  const error = await assertRejects(() => evaluation.expand!(request(".", "mmlo")), UserError);
-  assertEquals([error.what, error.fix], ['Unknown benchmark "mmlo"', 'did you mean "mmlu"?']);
-});
+Deno.test("mmlu downloads the subject that is asked for, and mmlu_all names every one of them", () =>
+  withFolder(async (folder) => {
+    await using hub = new FakeHub();
+    const bytes = await Deno.readFile(new URL("../../golden/mmlu_parquet/test.parquet", import.meta.url));
+    const paths = ["anatomy", "virology"].map((task) => `${task}/test-00000-of-00001.parquet`);
+    hub.repositories["cais/mmlu"] = {
+      type: "dataset",
+      files: Object.fromEntries(paths.map((path) => [path, bytes])),
+    };
+    const variables = { HF_HUB_CACHE: "", HF_HOME: folder, HF_ENDPOINT: hub.endpoint, HF_HUB_OFFLINE: "" };
+    await withEnvironment(variables, async () => {
+      const asked = { argument: "anatomy", options: {} };
+      assertEquals((await mmluAll.expand!({ ...asked, argument: "" })).length, 57);
+      assertEquals((await read("test", asked)).length, 9);
+      assertEquals(hub.requestsFor(paths[0]).length, 1);
+      assertEquals(hub.requestsFor(paths[1]).length, 0);
+      const error = await assertRejects(() => read("test", { ...asked, argument: "sociology" }), UserError);
+      assertStringIncludes(error.what, "sociology is not on this machine, and cannot be downloaded");
+    });
+  }));
 
 // Real rows.
 
@@ -371,11 +336,11 @@ if (shared) {
 
 Deno.test({
   name:
-    "eval:mmlu finds the ten subjects of ../shared/data, each with five worked examples (skipped if absent)",
+    "mmlu_all finds the ten subjects of ../shared/data, each with five worked examples (skipped if absent)",
   ignore: !shared,
   fn: withoutHubCache(async () => {
     const dataDir = fileURLToPath(SHARED);
-    const names = await evaluation.expand!(request(dataDir, "mmlu"));
+    const names = await mmluAll.expand!(request(dataDir, ""));
     assertEquals(names.length, 10);
     for (const name of names) {
       const asked = request(dataDir, name.slice("mmlu:".length));

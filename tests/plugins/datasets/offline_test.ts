@@ -1,5 +1,7 @@
 import { assertEquals, assertNotEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import {
+  builtins,
+  type Dataset,
   type DatasetRequest,
   type Label,
   offline,
@@ -9,7 +11,8 @@ import {
   writeRows,
 } from "@credence/credence";
 import { testDataset } from "@credence/credence/testing";
-import { all, withFolder, writeFiles } from "../_folders.ts";
+import { FakeHub } from "../../core/hub/_fake_hub.ts";
+import { all, withEnvironment, withFolder, writeFiles } from "../_folders.ts";
 
 const request = (argument: string, more: Partial<DatasetRequest> = {}): DatasetRequest => ({
   argument,
@@ -172,3 +175,85 @@ await writeRows(`${written}/test/0.csv`, [row("c", 1)]);
 globalThis.addEventListener("unload", () => Deno.removeSync(written, { recursive: true }));
 
 testDataset(offline, { request: { argument: written }, rows: { train: 2, test: 1 } });
+
+// Parts, tasks and the Hub.
+
+const find = (name: string) =>
+  builtins.find((plugin): plugin is Dataset => plugin.kind === "dataset" && plugin.name === name)!;
+
+Deno.test("offline_xxs to offline_md are parts of each split, without replacement, the smaller within the larger", () =>
+  withFolder(async (folder) => {
+    await writeRows(`${folder}/train/0.csv`, Array.from({ length: 200 }, (_, i) => row(`r${i}`, 1)));
+    const whole = (await read("train", request(folder))).map(({ id }) => id);
+    let smaller: string[] = [];
+    for (const [size, count] of Object.entries({ xxs: 2, xs: 20, sm: 50, md: 100 })) {
+      const part = await all(find(`offline_${size}`).read!("train", request(folder))) as StoredRow[];
+      const ids = part.map(({ id }) => id);
+      assertEquals([size, ids.length, new Set(ids).size], [size, count, count]);
+      assertEquals(smaller.filter((id) => !ids.includes(id)), []);
+      // In the order of the whole.
+      assertEquals(ids, whole.filter((id) => ids.includes(id)));
+      smaller = ids;
+    }
+  }));
+
+Deno.test("A part has at least one row", () =>
+  withFolder(async (folder) => {
+    await writeRows(`${folder}/train/0.csv`, [row("a", 1), row("b", 0)]);
+    assertEquals((await all(find("offline_xxs").read!("train", request(folder)))).length, 1);
+  }));
+
+for (
+  const [name, task, other] of [["mmlu_offline", "anatomy", "virology"], ["mmlu_pro_offline", "law", "math"]]
+) {
+  Deno.test(`${name} reads the answers to one subject, of one prompt style, and ${name}_all those to all there are`, () =>
+    withFolder(async (folder) => {
+      await writeRows(`${folder}/${name}/oe/mine/${task}/test/0.csv`, [row("a", 1)]);
+      await writeRows(`${folder}/${name}/oe/mine/${other}/test/0.csv`, [row("b", 0)]);
+      const asked = { dataDir: folder, promptStyle: "oe" };
+      const rows = await all(find(name).read!("test", request(`mine:${task}`, asked))) as StoredRow[];
+      assertEquals(rows.map(({ target, group }) => [target, group]), [["a", task]]);
+      assertEquals(await find(`${name}_all`).expand!(request("mine", asked)), [
+        `${name}:mine:${task}`,
+        `${name}:mine:${other}`,
+      ]);
+      const missing = await assertRejects(
+        () => all(find(name).read!("test", request(`mine:${task}`, { ...asked, promptStyle: "choice" }))),
+        UserError,
+      );
+      assertEquals([missing.kind, missing.what], [
+        "data",
+        `There is no folder ${folder}/${name}/choice/mine/${task}`,
+      ]);
+      assertEquals(find(name).tags, ["eval"]);
+    }));
+}
+
+Deno.test("offline reads the research code's released answers from the Hub as they are, and then from its cache", () =>
+  withFolder(async (folder) => {
+    await using hub = new FakeHub();
+    const csv = (text: string, label: number) =>
+      `context,target,target_prompt,prompt,output,query_label\n"${text}",A,"\nAnswer:",,A,${label}\n`;
+    hub.repositories["calibration-tuning/some-model-20k-oe"] = {
+      type: "dataset",
+      files: {
+        "README.md": "about it",
+        "train/0.csv": csv("Question: a?", 1),
+        "train/1.csv": csv("Question: b?", 0),
+        "validation/0.csv": csv("Question: c?", 1),
+        "test/0.csv": csv("Question: d?", 0),
+        "other/0.csv": csv("Question: e?", 0),
+      },
+    };
+    const environment = { HF_HOME: folder, HF_HUB_CACHE: "", HF_ENDPOINT: hub.endpoint, HF_HUB_OFFLINE: "" };
+    const asked = request("hf:calibration-tuning/some-model-20k-oe");
+    const contexts = async (split: Split) => (await read(split, asked)).map(({ context }) => context);
+    await withEnvironment(environment, async () => {
+      assertEquals(await offline.available!(asked), ["train", "validation", "test"]);
+      assertEquals(await contexts("train"), ["Question: a?", "Question: b?"]);
+      assertEquals((await read("train", asked)).map(({ label }) => label), [1, 0]);
+    });
+    await withEnvironment({ ...environment, HF_ENDPOINT: "", HF_HUB_OFFLINE: "1" }, async () => {
+      assertEquals(await contexts("test"), ["Question: d?"]);
+    });
+  }));

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type DatasetSpec, type Question, questionDataset, UserError } from "@credence/credence";
 import { COMMIT, FakeHub } from "../../core/hub/_fake_hub.ts";
-import { all, withFolder, writeFiles } from "../_folders.ts";
+import { all, withEnvironment, withFolder, writeFiles } from "../_folders.ts";
 
 const spec: DatasetSpec = {
   name: "quiz",
@@ -31,22 +31,6 @@ Deno.test("A dataset is read from Parquet, whose numbers may be of 64 bits", asy
     );
   });
 });
-
-/** Runs with other environment variables, so that neither this machine's cache nor the network matters. */
-async function withEnvironment<T>(
-  variables: Readonly<Record<string, string>>,
-  work: () => Promise<T>,
-): Promise<T> {
-  const before = Object.keys(variables).map((name) => [name, Deno.env.get(name)] as const);
-  Object.entries(variables).forEach(([name, value]) => Deno.env.set(name, value));
-  try {
-    return await work();
-  } finally {
-    before.forEach(([name, value]) =>
-      value === undefined ? Deno.env.delete(name) : Deno.env.set(name, value)
-    );
-  }
-}
 
 Deno.test("A dataset that is nowhere says where it would be, what keeps it from the Hub, and what helps", async () => {
   await withFolder(async (folder) => {

@@ -3,7 +3,7 @@
  *
  * Only what a state dictionary needs is understood, and nothing of a file is ever run: see `pickle.ts`.
  */
-import { dataError } from "../core/files.ts";
+import { dataError } from "../files.ts";
 import { PickleGlobal, type PickleRules, type PickleValue, readPickle } from "./pickle.ts";
 import { type ByteSource, readZipDirectory, type ZipRecord } from "./zip_file.ts";
 

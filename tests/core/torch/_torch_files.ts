@@ -1,9 +1,9 @@
-import { type TorchFile, TorchTensor, type TorchValue } from "../../model/torch_file.ts";
-import type { ByteSource } from "../../model/zip_file.ts";
+import { type TorchFile, TorchTensor, type TorchValue } from "../../../core/torch/torch_file.ts";
+import type { ByteSource } from "../../../core/torch/zip_file.ts";
 
 /** Path of a file that torch wrote: see tests/golden/README.md. */
 export function torchPath(name: string): string {
-  return new URL(`../golden/torch_files/${name}`, import.meta.url).pathname;
+  return new URL(`../../golden/torch_files/${name}`, import.meta.url).pathname;
 }
 
 /** A value as record_torch_files.py describes it. */

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { readZipDirectory } from "../../model/zip_file.ts";
+import { readZipDirectory } from "../../../core/torch/zip_file.ts";
 import { memorySource, type ZipEdit, zipOf } from "./_torch_files.ts";
 
 class Refused extends Error {}

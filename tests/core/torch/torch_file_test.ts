@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { UserError } from "../../core/errors.ts";
-import { createRng, type Rng } from "../../core/rng.ts";
-import { TorchFile, TorchTensor } from "../../model/torch_file.ts";
-import { withFolder } from "./_files.ts";
+import { UserError } from "../../../core/errors.ts";
+import { createRng, type Rng } from "../../../core/rng.ts";
+import { TorchFile, TorchTensor } from "../../../core/torch/torch_file.ts";
+import { withFolder } from "../../model/_files.ts";
 import { describe, expectedFiles, memorySource, tensorsOf, torchPath, zipOf } from "./_torch_files.ts";
 
 for (const [name, expected] of Object.entries(expectedFiles)) {

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { type PickleGlobal, type PickleRules, readPickle } from "../../model/pickle.ts";
+import { type PickleGlobal, type PickleRules, readPickle } from "../../../core/torch/pickle.ts";
 
 class Refused extends Error {}
 
