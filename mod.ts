@@ -12,10 +12,13 @@ export type {
   AdapterInfo,
   ChatMessage,
   ChatOptions,
+  ChoiceScore,
   ClassifierHead,
   ClassifierShape,
   ClassifierTrainer,
   Continuation,
+  ContinuationScore,
+  ContinuedSequence,
   Dataset,
   DatasetRequest,
   DivergenceType,
@@ -59,6 +62,7 @@ export type {
 export { flagName, resolveOptions } from "./core/mod.ts";
 export { dataError, EXIT_CODES, nearest, redact, suggestion, UserError } from "./core/mod.ts";
 export type { ErrorKind, ErrorParts } from "./core/mod.ts";
+export { listedChoices } from "./core/mod.ts";
 export { answerText, renderPrompt } from "./core/mod.ts";
 export { answerTokens, encodeWithin, queryText, ROMAN_CHOICE } from "./core/mod.ts";
 export type { QueryFormat } from "./core/mod.ts";
@@ -135,6 +139,7 @@ export {
   probabilityCorrect,
   probabilityOf,
   RESAMPLES,
+  softmax,
   tally,
   TEMPERATURE_LIMITS,
 } from "./core/mod.ts";
@@ -196,6 +201,8 @@ export { offline } from "./plugins/datasets/offline.ts";
 export { offlineLogits } from "./plugins/datasets/stored_logits.ts";
 export { substring } from "./plugins/labelers/substring.ts";
 export type { AdapterTrainingOptions } from "./plugins/methods/adapter_training.ts";
+export { logits, LOGITS_CONFIDENCES } from "./plugins/methods/logits.ts";
+export type { LogitsOptions } from "./plugins/methods/logits.ts";
 export { loraPrompt } from "./plugins/methods/lora_prompt.ts";
 export type { LoraPromptOptions } from "./plugins/methods/lora_prompt.ts";
 export { HEADS, POSITIONS } from "./plugins/methods/class_features.ts";
@@ -204,6 +211,7 @@ export { loraProbe } from "./plugins/methods/lora_probe.ts";
 export type { LoraProbeOptions } from "./plugins/methods/lora_probe.ts";
 export { probe } from "./plugins/methods/probe.ts";
 export type { ProbeOptions } from "./plugins/methods/probe.ts";
+export { zeroShot } from "./plugins/methods/zero_shot.ts";
 export { accuracy, uncAccuracy } from "./plugins/metrics/accuracy.ts";
 export { auprcCorrect, auprcWrong } from "./plugins/metrics/auprc.ts";
 export { aurc, eAurc, prr } from "./plugins/metrics/aurc.ts";

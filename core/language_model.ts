@@ -63,6 +63,22 @@ export interface Continuation {
   readonly logprob: number;
 }
 
+/** Tokens, and others that follow them: how likely were these? */
+export interface ContinuedSequence {
+  /** Token ids that are read first; at least one. */
+  readonly prefix: readonly number[];
+  /** Token ids behind them; perhaps none. */
+  readonly tokens: readonly number[];
+}
+
+/** How sure a model was of tokens that follow others, one value for each. */
+export interface ContinuationScore {
+  /** Log-probability of the token, at temperature 1, in nats. */
+  readonly logprobs: readonly number[];
+  /** Entropy of the distribution over the whole vocabulary that the token was one of, in nats. */
+  readonly entropies: readonly number[];
+}
+
 /** A LoRA adapter as PEFT describes it; what is absent is PEFT's default. */
 export interface LoraOptions {
   /** Inner width of the two factors; whole, from 1. */
@@ -295,6 +311,11 @@ export interface LanguageModel {
     tokens: readonly number[],
     options: { readonly batchSize: number; readonly adapter?: Adapter },
   ): AsyncIterable<readonly number[]>;
+  /** How likely the tokens of each sequence are behind its prefix, in order. */
+  scoreContinuations(
+    sequences: readonly ContinuedSequence[],
+    options: { readonly batchSize: number; readonly adapter?: Adapter },
+  ): AsyncIterable<ContinuationScore>;
   /**
    * Hidden states, in order: for each span those of all layers asked for, `[layers · width]`, one behind the other.
    *

@@ -76,20 +76,30 @@ export { labelAnswers } from "./stages/label.ts";
 export { loadPrompts } from "./stages/prompts.ts";
 export type { PromptRun } from "./stages/prompts.ts";
 export { tally } from "./tally.ts";
-export { fitTemperature, probabilityCorrect, probabilityOf, TEMPERATURE_LIMITS } from "./temperature.ts";
+export {
+  fitTemperature,
+  probabilityCorrect,
+  probabilityOf,
+  softmax,
+  TEMPERATURE_LIMITS,
+} from "./temperature.ts";
 export type { ScoredLogits, Temperature } from "./temperature.ts";
 export { readTorchTensors } from "./torch/torch_tensors.ts";
 export type { StoredTensor } from "./torch/torch_tensors.ts";
+export { listedChoices } from "./choices.ts";
 export { answerText, renderPrompt } from "./wording.ts";
 export type {
   Adapter,
   AdapterInfo,
   ChatMessage,
   ChatOptions,
+  ChoiceScore,
   ClassifierHead,
   ClassifierShape,
   ClassifierTrainer,
   Continuation,
+  ContinuationScore,
+  ContinuedSequence,
   Dataset,
   DatasetRequest,
   DivergenceType,

@@ -40,7 +40,7 @@ const REQUIRED: Readonly<Record<PluginKind, readonly string[]>> = {
   "dataset": [],
   "prompt-style": ["render", "cleanUp"],
   "labeler": ["label"],
-  "method": ["train", "predict"],
+  "method": ["predict"],
   "metric": ["compute"],
   "model": ["describe"],
 };

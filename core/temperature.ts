@@ -2,12 +2,12 @@
 
 import type { Score } from "./types.ts";
 
-/** A decided row: its scores of "wrong" and "correct", and whether it is correct. */
+/** A decided row: logits, and which of them should be the largest. */
 export interface ScoredLogits {
-  /** As the method gave them, at temperature 1. */
-  readonly logits: readonly [number, number];
-  /** 1 correct, 0 wrong. */
-  readonly label: 0 | 1;
+  /** At temperature 1: the scores of "wrong" and "correct", or one of each answer there was to choose from. */
+  readonly logits: readonly number[];
+  /** Index into `logits`: 1 correct, 0 wrong; or the right answer. */
+  readonly label: number;
 }
 
 /** A fitted temperature. */
@@ -30,6 +30,15 @@ export function probabilityCorrect([wrong, correct]: readonly [number, number], 
   return 1 / (1 + Math.exp((wrong - correct) / temperature));
 }
 
+/** Softmax of logits that are divided by a temperature. */
+export function softmax(logits: readonly number[], temperature = 1): number[] {
+  // Relative to the largest: exp overflows f64 above 709.
+  const largest = Math.max(...logits);
+  const masses = logits.map((logit) => Math.exp((logit - largest) / temperature));
+  const total = masses.reduce((sum, mass) => sum + mass, 0);
+  return masses.map((mass) => mass / total);
+}
+
 /**
  * P(correct) of what a method says. A probability is scaled as the logits it is the softmax of.
  *
@@ -37,8 +46,12 @@ export function probabilityCorrect([wrong, correct]: readonly [number, number], 
  */
 export function probabilityOf(score: Score, temperature = 1): number | null {
   if (score === null) return null;
-  if (typeof score !== "number") return probabilityCorrect(score, temperature);
-  return temperature === 1 ? score : probabilityCorrect([Math.log1p(-score), Math.log(score)], temperature);
+  if (typeof score === "number") {
+    return temperature === 1 ? score : probabilityCorrect([Math.log1p(-score), Math.log(score)], temperature);
+  }
+  return "logits" in score
+    ? softmax(score.logits, temperature)[score.answer]
+    : probabilityCorrect(score, temperature);
 }
 
 /**
@@ -77,16 +90,19 @@ export function fitTemperature(rows: readonly ScoredLogits[]): Temperature {
 
 /** Derivative of the summed negative log-likelihood for 1 / temperature. */
 function slope(rows: readonly ScoredLogits[], inverse: number): number {
-  return rows.reduce((sum, { logits: [wrong, correct], label }) => {
-    const margin = correct - wrong;
-    return sum + margin * (1 / (1 + Math.exp(-margin * inverse)) - label);
+  return rows.reduce((sum, { logits, label }) => {
+    const expected = softmax(logits, 1 / inverse).reduce(
+      (mean, p, k) => mean + p * (logits[k] - logits[label]),
+      0,
+    );
+    return sum + expected;
   }, 0);
 }
 
 function meanNll(rows: readonly ScoredLogits[], temperature: number): number {
-  return rows.reduce((sum, { logits: [wrong, correct], label }) => {
-    const margin = (label === 1 ? correct - wrong : wrong - correct) / temperature;
-    // log(1 + e^-margin), without overflow on either side.
-    return sum + Math.max(0, -margin) + Math.log1p(Math.exp(-Math.abs(margin)));
+  return rows.reduce((sum, { logits, label }) => {
+    const margins = logits.map((logit) => (logit - logits[label]) / temperature);
+    const largest = Math.max(...margins);
+    return sum + largest + Math.log(margins.reduce((total, margin) => total + Math.exp(margin - largest), 0));
   }, 0) / rows.length;
 }

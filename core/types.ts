@@ -19,6 +19,8 @@ export type {
   ClassifierShape,
   ClassifierTrainer,
   Continuation,
+  ContinuationScore,
+  ContinuedSequence,
   DivergenceType,
   EncodeOptions,
   FeatureBatch,
@@ -146,11 +148,22 @@ export interface LabelRequest {
   readonly answer: string;
 }
 
+/** Logits of several answers, of which the model gave one. P(correct) is the share of that one in their softmax. */
+export interface ChoiceScore {
+  /** One for each answer there was to choose from; two or more. */
+  readonly logits: readonly number[];
+  /** Index of the answer that was given. */
+  readonly answer: number;
+  /** Index of the right one. */
+  readonly target: number;
+}
+
 /**
  * What a method says of an answer: scores of "wrong" and "correct", whose softmax is P(correct); or that probability
- * itself, in [0, 1]; or null where it has none to give, as when a model's words cannot be read as one.
+ * itself, in [0, 1]; or the logits of the answers that it was chosen from; or null where it has nothing to say, as when
+ * a model's words cannot be read as a probability.
  */
-export type Score = readonly [wrong: number, correct: number] | number | null;
+export type Score = readonly [wrong: number, correct: number] | number | ChoiceScore | null;
 
 /** What a method needs besides its rows. */
 export interface MethodContext<O extends Options = Options> {

@@ -8,6 +8,8 @@ import type {
   ClassifierShape,
   ClassifierTrainer,
   Continuation,
+  ContinuationScore,
+  ContinuedSequence,
   GenerationOptions,
   HiddenStateOptions,
   LanguageModel,
@@ -162,6 +164,13 @@ class Deferred implements DeferredModel {
     options: { readonly batchSize: number; readonly adapter?: Adapter },
   ): AsyncIterable<readonly number[]> {
     yield* (await this.#open()).tokenLogits(sequences, tokens, options);
+  }
+
+  async *scoreContinuations(
+    sequences: readonly ContinuedSequence[],
+    options: { readonly batchSize: number; readonly adapter?: Adapter },
+  ): AsyncIterable<ContinuationScore> {
+    yield* (await this.#open()).scoreContinuations(sequences, options);
   }
 
   async *hiddenStates(

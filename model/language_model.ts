@@ -7,6 +7,8 @@ import type {
   ClassifierShape,
   ClassifierTrainer,
   Continuation,
+  ContinuationScore,
+  ContinuedSequence,
   GenerationOptions,
   HiddenStateOptions,
   LanguageModel,
@@ -27,6 +29,7 @@ import { checkSequences, packGroups } from "./batch.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { Classifier, FeatureTrainer } from "./classifier.ts";
 import { readConfigFile } from "./config_file.ts";
+import { scoreContinuations } from "./continuations.ts";
 import { generate } from "./generator.ts";
 import { checkSpans, layerNumbers } from "./hidden_states.ts";
 import { Llama } from "./llama.ts";
@@ -211,6 +214,13 @@ class LlamaLanguageModel implements OpenModel {
     } finally {
       gpu.free(ids);
     }
+  }
+
+  scoreContinuations(
+    sequences: readonly ContinuedSequence[],
+    { batchSize, adapter }: { readonly batchSize: number; readonly adapter?: Adapter },
+  ): AsyncIterable<ContinuationScore> {
+    return scoreContinuations(this.transformer, sequences, batchSize, ownAdapter(adapter));
   }
 
   async *hiddenStates(

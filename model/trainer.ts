@@ -8,7 +8,7 @@ import type { Tensor } from "../kernels/tensor.ts";
 import type { LoraAdapter } from "./adapter.ts";
 import { packGroups } from "./batch.ts";
 import type { Classifier } from "./classifier.ts";
-import { type ActiveAdapter, linear, linearBackward } from "./linear.ts";
+import { type ActiveAdapter, linearBackward } from "./linear.ts";
 import type { Forward, Llama } from "./llama.ts";
 import { averages, averagesBackward, gather, logitsOf, logitsOfBackward, scatter, zeros } from "./ops.ts";
 import {
@@ -19,9 +19,7 @@ import {
   planLosses,
 } from "./loss_plan.ts";
 import { AdamW } from "./optimizer.ts";
-
-/** Bytes of logits that are made at once: beyond this, target rows are taken in turns. */
-const LOGIT_BYTES = 1 << 26;
+import { logitLayout, vocabularyLogits } from "./vocabulary.ts";
 
 /** Workgroups that a LoRA gradient is spread over, so that small models too keep all cores busy. */
 const GRADIENT_WORKGROUPS = 32;
@@ -233,9 +231,7 @@ export class LoraTrainer implements Trainer {
   ): void {
     const gpu = this.#gpu;
     const { head } = this.#model.weights;
-    const vocabulary = head.rows;
-    const stride = Math.ceil(vocabulary / 4) * 4;
-    const perTurn = Math.max(1, Math.floor(LOGIT_BYTES / (4 * stride)));
+    const { vocabulary, stride, perTurn } = logitLayout(head);
     for (let start = 0; start < group.rows.length; start += perTurn) {
       const rows = Math.min(perTurn, group.rows.length - start);
       const index = gpu.upload("target rows", Uint32Array.from(group.rows.slice(start, start + rows)));
@@ -243,8 +239,8 @@ export class LoraTrainer implements Trainer {
         "frozen rows",
         Uint32Array.from(group.frozenRows.slice(start, start + rows)),
       );
-      const logits = this.#logits(hidden, index, rows, stride);
-      const reference = this.#logits(frozen, frozenIndex, rows, stride);
+      const logits = vocabularyLogits(gpu, head, hidden, index, stride);
+      const reference = vocabularyLogits(gpu, head, frozen, frozenIndex, stride);
       const loss = gpu.tensor("divergence loss", "f32", [rows]);
       gpu.run(divergence, {
         params: { rows, vocabulary, stride, kind: DIVERGENCE_KIND[group.type], scale: group.weight / total },
@@ -259,15 +255,6 @@ export class LoraTrainer implements Trainer {
       }
       gpu.free(index, frozenIndex, logits, reference);
     }
-  }
-
-  #logits(hidden: Tensor, index: Tensor, rows: number, stride: number): Tensor {
-    const gpu = this.#gpu;
-    const x = gather(gpu, hidden, index, rows);
-    const logits = gpu.tensor("logits", "f32", [rows, stride]);
-    linear(gpu, this.#model.weights.head, x, rows, { y: logits, stride, first: 0 });
-    gpu.free(x);
-    return logits;
   }
 
   get #width(): number {

@@ -15,10 +15,12 @@ import { modisteMmlu, modisteMmluAll } from "./datasets/modiste.ts";
 import { offline, offlineParts, offlineTasks } from "./datasets/offline.ts";
 import { mmluLogits, offlineLogits } from "./datasets/stored_logits.ts";
 import { substring } from "./labelers/substring.ts";
+import { logits } from "./methods/logits.ts";
 import { loraProbe } from "./methods/lora_probe.ts";
 import { loraPrompt } from "./methods/lora_prompt.ts";
 import { metrics } from "./metrics/mod.ts";
 import { probe } from "./methods/probe.ts";
+import { zeroShot } from "./methods/zero_shot.ts";
 import { llama } from "./models/llama.ts";
 import { mistral } from "./models/mistral.ts";
 import { mixtral } from "./models/mixtral.ts";
@@ -47,6 +49,8 @@ export const builtins: readonly Plugin[] = [
   oe,
   choice,
   substring,
+  zeroShot,
+  logits,
   loraPrompt,
   probe,
   loraProbe,

@@ -34,6 +34,13 @@ const COUNTED: { readonly [K in keyof LanguageModel]: LanguageModel[K] extends R
     for (const sequence of sequences) counter.read(sequence, options.adapter !== undefined);
     return model.tokenLogits(sequences, tokens, options);
   },
+  scoreContinuations(model, counter, sequences, options) {
+    for (const { prefix, tokens } of sequences) {
+      // What is not read is the last token: nothing is wanted behind it.
+      counter.read([...prefix, ...tokens.slice(0, -1)], options.adapter !== undefined);
+    }
+    return model.scoreContinuations(sequences, options);
+  },
   hiddenStates(model, counter, spans, options) {
     for (const { tokens, end } of spans) counter.read(tokens.slice(0, end), options.adapter !== undefined);
     return model.hiddenStates(spans, options);

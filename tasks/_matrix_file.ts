@@ -2,7 +2,6 @@
 import {
   type Dataset,
   exists,
-  flagName,
   isHubName,
   type MatrixAxes,
   type Method,
@@ -12,11 +11,12 @@ import {
   splitName,
   UserError,
 } from "../core/mod.ts";
-import { methodFlags, TUNE_FLAGS } from "./calibration_tune.ts";
+import { TUNE_FLAGS } from "./calibration_tune.ts";
 import { EVALUATE_FLAGS } from "./evaluate.ts";
 import type { FlagSet, FlagValues } from "./_flags.ts";
 import { LABEL_FLAGS, OUTPUT_FLAGS } from "./generate.ts";
 import { JsonPlace } from "./_json_place.ts";
+import { methodFlags, methodOptions } from "./_method_flags.ts";
 import type { Session } from "./_session.ts";
 
 /** How a method is trained and evaluated. */
@@ -30,8 +30,12 @@ export interface MatrixMethod {
     /** Options of the method. */
     readonly options: Readonly<Record<string, unknown>>;
   };
-  /** Flags of evaluate. */
-  readonly evaluate: FlagValues;
+  readonly evaluate: {
+    /** Flags of evaluate. */
+    readonly flags: FlagValues;
+    /** Options of a method that does not train. */
+    readonly options: Readonly<Record<string, unknown>>;
+  };
 }
 
 /** One grid of the file. */
@@ -152,7 +156,7 @@ function readMethod(session: Session, node: JsonPlace, name: string): MatrixMeth
   const plugin = named?.oneOf(known) ?? name;
   const method = session.registry.get("method", plugin).plugin;
   const train = node.optional("train");
-  const evaluate = node.optional("evaluate")?.flags(EVALUATE) ?? {};
+  const evaluate = readOptions(node.optional("evaluate"), method, EVALUATE, method.train === undefined);
   const splits = node.optional("evaluate")?.optional("splits");
   if (splits?.text().includes(",")) throw splits.wrong("name one split: each cell is one evaluation");
   if (train?.value === false || !method.train) {
@@ -163,13 +167,16 @@ function readMethod(session: Session, node: JsonPlace, name: string): MatrixMeth
 }
 
 function readTraining(node: JsonPlace | undefined, method: Method): MatrixMethod["train"] {
-  const own = methodFlags(method);
-  const values = node?.flags({ ...own, ...TRAIN }) ?? {};
-  const keys = new Map(Object.keys(method.defaults).map((key) => [flagName(key), key]));
-  const chosen = Object.entries(values).filter(([name]) => !Object.hasOwn(TRAIN, name));
-  const options = Object.fromEntries(chosen.map(([name, value]) => [keys.get(name)!, value]));
+  return readOptions(node, method, TRAIN, true);
+}
+
+/** Flags of a task, and the options of a method among them. */
+function readOptions(node: JsonPlace | undefined, method: Method, flags: FlagSet, own: boolean) {
+  const values = node?.flags({ ...(own ? methodFlags(method) : {}), ...flags }) ?? {};
+  const chosen = Object.entries(values).filter(([name]) => !Object.hasOwn(flags, name));
+  const options = methodOptions(method, Object.fromEntries(chosen));
   resolveOptions(method, options);
-  return { flags: pick(values, TRAIN), options };
+  return { flags: pick(values, flags), options };
 }
 
 /** Axes whose values are names of the file, and what they take if they are left out. */

@@ -134,7 +134,7 @@ class Builder {
 
   evaluate({ method: name, model, seed, training, evaluation }: MatrixCell): EvaluateStage {
     const method = this.#file.methods[name];
-    const split = String(method.evaluate.splits ?? "test");
+    const split = String(method.evaluate.flags.splits ?? "test");
     const trained = training && this.#train(name, model, seed, training);
     const answers = this.#answers(evaluation, [split]);
     const source = training ? this.#trainedOn(model, training, seed) : `untrained-seed${seed}`;

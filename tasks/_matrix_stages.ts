@@ -221,7 +221,7 @@ export class MatrixStages {
       this.#session,
       {
         ...defaultsOf(EVALUATE_FLAGS),
-        ...method.evaluate,
+        ...method.evaluate.flags,
         ...this.#model(model),
         seed,
         "splits": split,
@@ -233,6 +233,7 @@ export class MatrixStages {
       },
       run,
       "redo",
+      method.evaluate.options,
     );
   }
 

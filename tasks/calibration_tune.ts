@@ -5,7 +5,6 @@ import {
   dataError,
   exists,
   fitTemperature,
-  flagName,
   isLabeled,
   type Json,
   type Labeled,
@@ -14,6 +13,7 @@ import {
   type MethodContext,
   resolveOptions,
   type RunFolder,
+  type ScoredLogits,
   type Split,
   type Temperature,
   TEMPERATURE_LIMITS,
@@ -35,19 +35,23 @@ import {
   openRun,
   RUN_FLAGS,
 } from "./_common.ts";
-import { defineFlags, type FlagSet, parseFlags, peekFlag, type Values } from "./_flags.ts";
+import { defineFlags, parseFlags, type Values } from "./_flags.ts";
 import { note, print } from "./_io.ts";
+import { methodFlags, methodOptions, peekMethod } from "./_method_flags.ts";
 import { ProgressBar } from "./_progress.ts";
 import type { Session } from "./_session.ts";
 import { runTask, type Task } from "./_task.ts";
 import { LOG_FILES, TrainingLog } from "./_training_log.ts";
+
+/** The method that is trained, unless another is named. */
+const METHOD = "lora-prompt";
 
 /** Flags of the task; the method's options come on top. */
 export const TUNE_FLAGS = defineFlags({
   "dataset": { type: "string", help: "labelled answers: offline:<run>/labels", required: true },
   ...RUN_FLAGS,
   "prompt-style": { type: "string", help: "style of the answers, of made-up ones and for folder names" },
-  "method": { type: "string", help: "method plugin to train", default: "lora-prompt" },
+  "method": { type: "string", help: "method plugin to train", default: METHOD },
   "batch-size": { type: "number", help: "rows read at once", default: 4, least: 1 },
   "max-steps": { type: "number", help: "optimizer steps", default: 5000, least: 1 },
   "scale-temp": { type: "boolean", help: "fit a temperature on the validation split after it" },
@@ -175,13 +179,15 @@ async function fitOn(
   context: MethodContext & { readonly checkpoint: string },
 ): Promise<Temperature> {
   const decided = rows.filter(({ label }) => label !== null);
-  const scored: { logits: readonly [number, number]; label: 0 | 1 }[] = [];
+  const scored: ScoredLogits[] = [];
   let row = 0;
   for await (const score of method.predict(model, decided, context)) {
     const label = decided[row++].label as 0 | 1;
     if (score === null) continue;
-    if (typeof score !== "number") scored.push({ logits: score, label });
-    // What is certain has no finite logits; it says nothing about the temperature.
+    if (typeof score === "object") {
+      const isChoice = "logits" in score;
+      scored.push(isChoice ? { logits: score.logits, label: score.target } : { logits: score, label });
+    } // What is certain has no finite logits; it says nothing about the temperature.
     else if (score > 0 && score < 1) scored.push({ logits: [Math.log1p(-score), Math.log(score)], label });
   }
   return fitTemperature(scored);
@@ -312,44 +318,18 @@ function trainable(method: Method): TrainableMethod {
   });
 }
 
-/** A method's options as flags. */
-export function methodFlags(method: Method): FlagSet {
-  return Object.fromEntries(
-    Object.entries(method.defaults).map(([key, value]) => [flagName(key), {
-      type: typeof value === "number" ? "number" : typeof value === "boolean" ? "boolean" : "string",
-      help: (method.help as Readonly<Record<string, string>> | undefined)?.[key] ??
-        `option of ${method.name}`,
-      // An empty text stands for what is not there, which help need not show.
-      default: value === "" ? undefined : Array.isArray(value) ? value.join(",") : value,
-    }]),
-  );
-}
-
-/** A method's options by name, from its flags. */
-export function methodOptions(
-  method: Method,
-  flags: Readonly<Record<string, string | number | boolean>>,
-): Readonly<Record<string, string | number | boolean>> {
-  const keys = new Map(Object.keys(method.defaults).map((key) => [flagName(key), key]));
-  return Object.fromEntries(Object.entries(flags).map(([flag, value]) => [keys.get(flag)!, value]));
-}
-
-/** The method that a command line names, whose options are flags too. */
-async function peekMethod(args: readonly string[], session: Session): Promise<Method> {
-  await session.loadPlugins(peekFlag(args, "plugin"));
-  const name = peekFlag(args, "method").at(-1) ?? TUNE_FLAGS.method.default;
-  return session.registry.get("method", name).plugin;
-}
-
 const task: Task = {
   command: "deno task calibration-tune",
   summary: "Teach a model to know when its answers are right. Writes checkpoint-<step>/ in PEFT's format.",
   example:
     "deno task calibration-tune --dataset=offline:runs/mine/labels --model-name=facts --log-dir=runs/mine " +
     "--max-steps=300 --batch-size=16 --lr=2e-3 --scale-temp",
-  flags: async (args, session) => ({ ...TUNE_FLAGS, ...methodFlags(await peekMethod(args, session)) }),
+  flags: async (args, session) => ({
+    ...TUNE_FLAGS,
+    ...methodFlags(await peekMethod(args, session, METHOD)),
+  }),
   async run(args, session) {
-    const method = await peekMethod(args, session);
+    const method = await peekMethod(args, session, METHOD);
     const { values, extra } = parseFlags(this.command, TUNE_FLAGS, args, methodFlags(method));
     const options = methodOptions(method, extra);
     using run = await openRun(values["log-dir"]);

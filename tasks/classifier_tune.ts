@@ -1,8 +1,9 @@
 /** `deno task classifier-tune`: train a classifier on a model's hidden states to know which answers are right. */
-import { calibrationTune, methodFlags, methodOptions, TUNE_FLAGS } from "./calibration_tune.ts";
+import { calibrationTune, TUNE_FLAGS } from "./calibration_tune.ts";
 import { openRun } from "./_common.ts";
 import { defineFlags, parseFlags, peekFlag } from "./_flags.ts";
 import { print } from "./_io.ts";
+import { methodFlags, methodOptions } from "./_method_flags.ts";
 import type { Session } from "./_session.ts";
 import { runTask, type Task } from "./_task.ts";
 

@@ -4,11 +4,14 @@ import {
   createRng,
   generateAnswers,
   isLabeled,
+  type Json,
   labelAnswers,
   type Labeled,
   loadPrompts,
   meansOver,
+  type Method,
   type Metric,
+  type Options,
   predictConfidence,
   type Prediction,
   type PredictionRow,
@@ -42,8 +45,9 @@ import {
   openRun,
   RUN_FLAGS,
 } from "./_common.ts";
-import { defineFlags, parseFlags, type Values } from "./_flags.ts";
+import { defineFlags, type FlagSet, parseFlags, peekFlag, type Values } from "./_flags.ts";
 import { print } from "./_io.ts";
+import { methodFlags, methodOptions, peekMethod } from "./_method_flags.ts";
 import { ProgressBar } from "./_progress.ts";
 import type { Session } from "./_session.ts";
 import { type Better, metricsTable } from "./_table.ts";
@@ -60,7 +64,7 @@ export const EVALUATE_FLAGS = defineFlags({
   },
   "scale-temp": { type: "string", help: "query: divide by the temperature beside the adapter" },
   "mode": { type: "string", help: "where the confidence comes from", default: "query" },
-  "method": { type: "string", help: "method plugin", default: "lora-prompt" },
+  "method": { type: "string", help: "method plugin (lora-prompt with an adapter, zero-shot without)" },
   "metric": {
     type: "string",
     help: "metric to compute, or all (the usual ones and those of --plugin); repeatable",
@@ -95,14 +99,22 @@ export interface EvaluateResult {
   readonly skipped: readonly string[];
 }
 
-/** Evaluates a dataset, or each member of a collection. */
+/**
+ * Evaluates a dataset, or each member of a collection.
+ *
+ * @param methodOptions those of a method that does not train; what a checkpoint was trained with is in it
+ */
 export async function evaluate(
   session: Session,
   flags: Values<typeof EVALUATE_FLAGS>,
   run: RunFolder,
   whenChanged: "refuse" | "redo" = "refuse",
+  methodOptions: Readonly<Record<string, unknown>> = {},
 ): Promise<EvaluateResult> {
   checkMode(flags);
+  const method = chooseMethod(session, flags.method, flags["query-peft-dir"] !== undefined);
+  const options = resolveOptions(method, methodOptions);
+  method.check?.(options);
   const style = chooseStyle(session, flags["prompt-style"]);
   const datasets = await chooseDatasets(session, flags.dataset, {
     dataDir: flags["data-dir"],
@@ -111,7 +123,8 @@ export async function evaluate(
   const evaluations: Evaluation[] = [], skipped: string[] = [];
   for (const chosen of datasets) {
     for (const split of chooseSplits(flags.splits, chosen.dataset)) {
-      const { evaluation, wasThere } = await evaluateSplit(session, flags, run, chosen, split, whenChanged);
+      const part = { chosen, split, method, options };
+      const { evaluation, wasThere } = await evaluateSplit(session, flags, run, part, whenChanged);
       evaluations.push(evaluation);
       if (wasThere) skipped.push(`metrics/${chosen.name}/${split}`);
     }
@@ -122,18 +135,24 @@ export async function evaluate(
   return { logDir: run.path, evaluations, ...(means ? { means } : {}), skipped };
 }
 
+/** What is evaluated at once, and how. */
+interface Part {
+  readonly chosen: ChosenDataset;
+  readonly split: Split;
+  readonly method: Method;
+  readonly options: Options;
+}
+
 async function evaluateSplit(
   session: Session,
   flags: Values<typeof EVALUATE_FLAGS>,
   run: RunFolder,
-  chosen: ChosenDataset,
-  split: Split,
+  { chosen, split, method, options }: Part,
   whenChanged: "refuse" | "redo",
 ): Promise<{ evaluation: Evaluation; wasThere: boolean }> {
   const { "model-name": modelName, "query-peft-dir": peft, "batch-size": batchSize, seed, limit } = flags;
   const checkpoint = peft === undefined ? undefined : await session.adapterFolder(peft);
   const style = chooseStyle(session, flags["prompt-style"]);
-  const { plugin: method } = session.registry.get("method", flags.method);
   const { plugin: labeler } = session.registry.get("labeler", flags.strategy);
   const metrics = chooseMetrics(session, flags.metric);
   const kshot = flags["eval-kshot"] ?? chosen.dataset.evalKshot ?? 0;
@@ -142,7 +161,6 @@ async function evaluateSplit(
   const temperature = flags["scale-temp"] === undefined ? 1 : await loadTemperature(checkpoint!);
   const folder = run.file("metrics", chosen.name.replace(/[^\w.-]+/g, "_"), split);
   const predictionsPath = join(folder, "predictions.csv"), metricsPath = join(folder, "metrics.json");
-  const options = resolveOptions(method, {});
   const inputs = {
     dataset: chosen.about,
     split,
@@ -155,6 +173,7 @@ async function evaluateSplit(
     adapter,
     temperature,
     method: session.describe(method),
+    ...(method.train ? {} : { options: { ...options } as Json }),
     labeler: session.describe(labeler),
     metrics: metrics.map((metric) => session.describe(metric)),
   };
@@ -189,6 +208,7 @@ async function evaluateSplit(
           dataset: chosen.name,
           split,
           mode: flags.mode,
+          method: method.name,
           promptStyle: style.name,
           model: modelName,
           adapter: peft ?? null,
@@ -258,6 +278,23 @@ function checkMode(
   checkScale(scale, checkpoint !== undefined);
 }
 
+/** The method by name; without one, the way to ask the model whether its answer is correct. */
+function chooseMethod(session: Session, name: string | undefined, hasCheckpoint: boolean): Method {
+  return session.registry.get("method", name ?? defaultMethod(hasCheckpoint)).plugin;
+}
+
+const defaultMethod = (hasCheckpoint: boolean) => hasCheckpoint ? "lora-prompt" : "zero-shot";
+
+/** The flags of the method that a command line means: its options, unless they are those of its training. */
+async function optionFlags(args: readonly string[], session: Session): Promise<FlagSet> {
+  const method = await peekMethod(
+    args,
+    session,
+    defaultMethod(peekFlag(args, "query-peft-dir").length > 0),
+  );
+  return method.train ? {} : methodFlags(method);
+}
+
 /** The metrics of these names, all of them for `all`, or without names the usual ones and those that users load. */
 export function chooseMetrics(session: Session, names: readonly string[]): readonly Metric[] {
   const all = session.registry.list("metric");
@@ -294,12 +331,17 @@ const task: Task = {
   summary: "Measure how well a model knows when its answers are right. Writes metrics/<dataset>/<split>/.",
   example: "deno task evaluate --dataset=facts --prompt-style=oe --model-name=facts " +
     "--query-peft-dir=runs/mine/checkpoint-300 --scale-temp=query --log-dir=runs/mine",
-  flags: EVALUATE_FLAGS,
+  flags: async (args, session) => ({ ...EVALUATE_FLAGS, ...await optionFlags(args, session) }),
   async run(args, session) {
-    const { values } = parseFlags(this.command, EVALUATE_FLAGS, args);
-    await session.loadPlugins(values.plugin);
+    const { values, extra } = parseFlags(
+      this.command,
+      EVALUATE_FLAGS,
+      args,
+      await optionFlags(args, session),
+    );
     using run = await openRun(values["log-dir"]);
-    const result = await evaluate(session, values, run);
+    const method = chooseMethod(session, values.method, values["query-peft-dir"] !== undefined);
+    const result = await evaluate(session, values, run, "refuse", methodOptions(method, extra));
     print(metricsTable(result, directions(session)));
     return result;
   },

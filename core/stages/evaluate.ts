@@ -44,13 +44,19 @@ function confidenceOf(
       fix: "a probability is from 0 to 1; where there is none, yield null",
     });
   }
-  const logits = typeof score === "number" ? null : score;
-  if (logits !== null && !logits.every(Number.isFinite)) {
+  const all = logitsOf(score);
+  if (!all.every(Number.isFinite)) {
     throw dataError(
-      `The logits of a row are ${logits.join(" and ")}`,
+      `The logits of a row are ${all.join(" and ")}`,
       where,
       "check the checkpoint: its training may have diverged",
     );
   }
+  const logits = score === null || typeof score === "number" || "logits" in score ? null : score;
   return { logits, pCorrect: probabilityOf(score, temperature) };
+}
+
+function logitsOf(score: Score): readonly number[] {
+  if (score === null || typeof score === "number") return [];
+  return "logits" in score ? score.logits : score;
 }

@@ -5,6 +5,7 @@ import { Registry } from "../registry.ts";
 import { createRng } from "../rng.ts";
 import { UserError } from "../errors.ts";
 import { tally } from "../tally.ts";
+import { probabilityOf } from "../temperature.ts";
 import type {
   Dataset,
   DatasetRequest,
@@ -214,9 +215,10 @@ export function testMethod<O extends Options>(
     }
     assertEquals(scores.length, 12);
     for (const score of scores) {
-      const sound = score === null ||
-        (typeof score === "number" ? score >= 0 && score <= 1 : score.every(Number.isFinite));
-      assert(sound, `got ${score}`);
+      const p = probabilityOf(score);
+      assert(p === null || p >= 0 && p <= 1, `got ${JSON.stringify(score)}`);
+      const isPair = score !== null && typeof score !== "number" && !("logits" in score);
+      assert(!isPair || score.every(Number.isFinite), `got ${score}`);
     }
   });
   if (!method.train) return;
@@ -225,7 +227,7 @@ export function testMethod<O extends Options>(
     assertEquals(scores.length, 12);
     const margin = (label: number) =>
       scores.filter((_, index) => fakeRow("test", index).label === label).reduce<number>(
-        (sum, score) => sum + (score === null ? 0 : typeof score === "number" ? score : score[1] - score[0]),
+        (sum, score) => sum + (probabilityOf(score) ?? 0),
         0,
       );
     assert(margin(1) > margin(0), `margins ${margin(1)} and ${margin(0)}`);

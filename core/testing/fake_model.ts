@@ -5,6 +5,8 @@ import type {
   ClassifierShape,
   ClassifierTrainer,
   Continuation,
+  ContinuationScore,
+  ContinuedSequence,
   FeatureBatch,
   GenerationOptions,
   HiddenStateOptions,
@@ -23,7 +25,10 @@ import type {
 export interface FakeModelOptions {
   /** What it writes after a prompt; nothing by default. */
   readonly answer?: (prompt: string) => string;
-  /** How sure it could be of what stands before a question about an answer: what training makes it say. */
+  /**
+   * How sure it could be of what stands before a question about an answer: what training makes it say. It is also the
+   * log-odds of the last token of a text, in nats.
+   */
   readonly evidence?: (text: string) => number;
   /** Longest sequence, in tokens. */
   readonly contextLength?: number;
@@ -78,6 +83,18 @@ export class FakeModel implements LanguageModel {
     for (const sequence of sequences) {
       const score = weightOf(adapter) * this.#evidence(this.tokenizer.decode(sequence));
       yield await Promise.resolve(tokens.map((_, index) => index === tokens.length - 1 ? score : 0));
+    }
+  }
+
+  async *scoreContinuations(sequences: readonly ContinuedSequence[]): AsyncIterable<ContinuationScore> {
+    for (const { prefix, tokens } of sequences) {
+      const odds = tokens.map((_, index) =>
+        this.#evidence(this.tokenizer.decode([...prefix, ...tokens.slice(0, index + 1)]))
+      );
+      // As if there were one other token.
+      const logprobs = odds.map((evidence) => -softplus(-evidence));
+      const entropies = odds.map((evidence) => softplus(-evidence) + evidence / (1 + Math.exp(evidence)));
+      yield await Promise.resolve({ logprobs, entropies });
     }
   }
 
@@ -255,6 +272,11 @@ class FakeTrainer implements Trainer {
     }
     return { loss, slope };
   }
+}
+
+/** log(1 + e^x), without overflow on either side. */
+function softplus(x: number): number {
+  return Math.max(0, x) + Math.log1p(Math.exp(-Math.abs(x)));
 }
 
 function weightOf(adapter: Adapter | undefined): number {

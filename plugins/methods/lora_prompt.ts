@@ -7,10 +7,8 @@ import {
   answerTokens,
   type DivergenceType,
   encodeWithin,
-  type Generation,
   type Labeled,
   type LanguageModel,
-  type MethodContext,
   promptText,
   queryText,
   type TrainableMethod,
@@ -29,6 +27,7 @@ import {
   VALIDATION_ROWS,
   withinLength,
 } from "./adapter_training.ts";
+import { predictQuery } from "./query.ts";
 
 /** Options of {@linkcode loraPrompt}; the defaults are the paper's recipe. */
 export interface LoraPromptOptions extends AdapterTrainingOptions {
@@ -70,7 +69,7 @@ export const loraPrompt: TrainableMethod<LoraPromptOptions> = {
   },
   check,
   train,
-  predict,
+  predict: predictQuery,
 };
 
 function check(options: LoraPromptOptions): void {
@@ -106,27 +105,6 @@ async function train(
     { examples, validation, ids: trainRows.map(({ id }) => id), klDecay, reference },
     context,
   );
-}
-
-async function* predict(
-  model: LanguageModel,
-  rows: readonly Generation[],
-  { batchSize, checkpoint, progress }: MethodContext<LoraPromptOptions> & { readonly checkpoint?: string },
-): AsyncIterable<readonly [number, number]> {
-  const tokens = answerTokens(model.tokenizer);
-  const sequences = rows.map((row) =>
-    encodeWithin(model.tokenizer, queryText(row), model.contextLength, row.id)
-  );
-  const adapter = checkpoint === undefined ? undefined : await model.loadAdapter(checkpoint);
-  try {
-    let done = 0;
-    for await (const [wrong, correct] of model.tokenLogits(sequences, tokens, { batchSize, adapter })) {
-      progress.update(++done, rows.length);
-      yield [wrong, correct];
-    }
-  } finally {
-    adapter?.free();
-  }
 }
 
 /**

@@ -99,7 +99,7 @@ for (
     { malformed: { ...metric("a"), kind: "model" }, what: 'Plugin "a" has no function describe' },
     { malformed: { ...metric("a"), kind: "dataset" }, what: 'Plugin "a" has no function read' },
     { malformed: { ...metric("a"), kind: "dataset", read: [] }, what: 'Plugin "a" has no function read' },
-    { malformed: { ...metric("a"), kind: "method" }, what: 'Plugin "a" has no function train, predict' },
+    { malformed: { ...metric("a"), kind: "method" }, what: 'Plugin "a" has no function predict' },
     {
       malformed: { ...metric("a"), kind: "prompt-style" },
       what: 'Plugin "a" has no function render, cleanUp',

@@ -3,26 +3,27 @@ import { createRng } from "../../core/rng.ts";
 import {
   fitTemperature,
   probabilityCorrect,
-  type ScoredLogits,
+  probabilityOf,
+  softmax,
   TEMPERATURE_LIMITS,
 } from "../../core/temperature.ts";
 
 const { lowest, highest } = TEMPERATURE_LIMITS;
 
 /** Rows whose labels are right as often as the logits say at temperature `truth`. */
-function rows(count: number, truth: number, seed: number): ScoredLogits[] {
+function rows(count: number, truth: number, seed: number) {
   const rng = createRng(seed);
   return Array.from({ length: count }, () => {
     const logits = [4 * rng.random() - 2, 6 * rng.random() - 3] as const;
-    return { logits, label: rng.random() < probabilityCorrect(logits, truth) ? 1 : 0 };
+    return { logits, label: rng.random() < probabilityCorrect(logits, truth) ? 1 : 0 } as const;
   });
 }
 
 /** Mean negative log-likelihood in nats, as written in a textbook. */
-const nll = (rows: readonly ScoredLogits[], temperature: number) =>
-  rows.reduce((sum, { logits, label }) => {
+const nll = (sample: ReturnType<typeof rows>, temperature: number) =>
+  sample.reduce((sum, { logits, label }) => {
     const p = probabilityCorrect(logits, temperature);
-    return sum - Math.log(label === 1 ? p : 1 - p) / rows.length;
+    return sum - Math.log(label === 1 ? p : 1 - p) / sample.length;
   }, 0);
 
 Deno.test("probabilityCorrect() is the second of the softmaxed logits", () => {
@@ -109,6 +110,35 @@ Deno.test("fitTemperature() never makes the labels less likely", () => {
     const { nllBefore, nllAfter } = fitTemperature(rows(10, 1, seed));
     assert(nllAfter <= nllBefore + 1e-12, `seed ${seed}: ${nllBefore} became ${nllAfter}`);
   }
+});
+
+Deno.test("fitTemperature() takes the logits of several answers, and finds what a fine grid does", () => {
+  const rng = createRng(11);
+  const sample = Array.from({ length: 300 }, () => {
+    const logits = Array.from({ length: 3 + rng.integer(3) }, () => 6 * rng.random());
+    const uniform = rng.random(), p = softmax(logits, 3);
+    let label = 0;
+    for (let mass = p[0]; mass < uniform && label < p.length - 1;) mass += p[++label];
+    return { logits, label };
+  });
+  const crossEntropy = (temperature: number) =>
+    sample.reduce((sum, { logits, label }) => sum - Math.log(softmax(logits, temperature)[label]) / 300, 0);
+  const { temperature, nllBefore, nllAfter } = fitTemperature(sample);
+  assertAlmostEquals(nllBefore, crossEntropy(1), 1e-12);
+  assertAlmostEquals(nllAfter, crossEntropy(temperature), 1e-12);
+  for (let step = 0; step <= 1000; step++) {
+    assert(nllAfter <= crossEntropy(lowest * (highest / lowest) ** (step / 1000)) + 1e-12);
+  }
+});
+
+Deno.test("probabilityOf() is the share of the answer that was given among all there were", () => {
+  const score = { logits: [1, 3, 2], answer: 2, target: 1 };
+  const total = Math.exp(1) + Math.exp(3) + Math.exp(2);
+  assertAlmostEquals(probabilityOf(score)!, Math.exp(2) / total, 1e-15);
+  assertAlmostEquals(probabilityOf(score, 2)!, softmax([0.5, 1.5, 1])[2], 1e-15);
+  assertEquals(probabilityOf({ logits: [1e4, 0], answer: 0, target: 0 }), 1);
+  // With two options it is the softmax of two scores.
+  assertEquals(probabilityOf({ logits: [1, 3], answer: 1, target: 1 }), probabilityOf([1, 3]));
 });
 
 Deno.test("fitTemperature() refuses no rows", () => {

@@ -6,6 +6,11 @@ export function logSoftmax(z: ArrayLike<number>): number[] {
   return values.map((value) => value - largest - logTotal);
 }
 
+/** `-Σ p log p` with `p` the softmax of a row of logits, in nats. */
+export function entropy(z: ArrayLike<number>): number {
+  return -logSoftmax(z).reduce((sum, logp) => sum + Math.exp(logp) * logp, 0);
+}
+
 /** Nats between a row of logits and its label, the label smoothed over all classes as torch does it. */
 export function crossEntropy(z: ArrayLike<number>, label: number, smoothing: number): number {
   return logSoftmax(z).reduce((loss, logp, k) => loss - wanted(k, label, smoothing, z.length) * logp, 0);

@@ -65,7 +65,16 @@ Deno.test("a method with train false is evaluated untrained, under any name", as
     ...SOUND,
     methods: { ...SOUND.methods, untuned: { method: "lora-prompt", train: false } },
   });
-  assertEquals(methods.untuned, { plugin: "lora-prompt", evaluate: {} });
+  assertEquals(methods.untuned, { plugin: "lora-prompt", evaluate: { flags: {}, options: {} } });
+});
+
+Deno.test("a method that does not train takes its own options where it is evaluated", async () => {
+  const { methods } = await read({
+    ...SOUND,
+    methods: { ...SOUND.methods, logits: { evaluate: { confidence: "entropy", "batch-size": 8 } } },
+  });
+  const evaluate = { flags: { "batch-size": 8 }, options: { confidence: "entropy" } };
+  assertEquals(methods.logits, { plugin: "logits", evaluate });
 });
 
 const NEAREST = /^did you mean "([^"]+)"\?/;
