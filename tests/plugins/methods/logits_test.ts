@@ -1,7 +1,5 @@
-import { assert, assertAlmostEquals, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assertAlmostEquals, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import {
-  choice,
-  type ChoiceScore,
   createRng,
   type Generation,
   type LanguageModel,
