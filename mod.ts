@@ -70,6 +70,7 @@ export { createRng } from "./core/mod.ts";
 export type { Rng } from "./core/mod.ts";
 export {
   exists,
+  fileError,
   hashFile,
   readCsv,
   readJson,
@@ -196,7 +197,8 @@ export { mmluPro, mmluProAll } from "./plugins/datasets/mmlu_pro.ts";
 export { modisteMmlu } from "./plugins/datasets/modiste.ts";
 export { questionDataset, seedDataset } from "./plugins/datasets/spec.ts";
 export type { AnswerForm, Asked, DatasetSpec, Fields } from "./plugins/datasets/spec.ts";
-export type { DataRow } from "./plugins/datasets/source.ts";
+export { readTable, tableFormat } from "./plugins/datasets/tables/mod.ts";
+export type { DataRow, TableFormat, TableOptions } from "./plugins/datasets/tables/mod.ts";
 export { offline } from "./plugins/datasets/offline.ts";
 export { offlineLogits } from "./plugins/datasets/stored_logits.ts";
 export { substring } from "./plugins/labelers/substring.ts";

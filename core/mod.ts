@@ -9,6 +9,7 @@ export { readCsv, writeCsv } from "./csv.ts";
 export {
   dataError,
   exists,
+  fileError,
   hashFile,
   readJson,
   readText,

@@ -121,7 +121,7 @@ const RULES: readonly Rule[] = [
   {
     who: "plugins/datasets",
     project: ["plugins/datasets", "core/mod.ts"],
-    packages: ["hyparquet", "hyparquet-compressors"],
+    packages: ["hyparquet", "hyparquet-compressors", "@std/csv"],
   },
   { who: "plugins/prompt_styles", project: ["plugins/prompt_styles", "core/mod.ts"] },
   { who: "plugins/labelers", project: ["plugins/labelers", "core/mod.ts"] },

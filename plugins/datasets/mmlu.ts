@@ -3,8 +3,6 @@
  * folder or from the Hugging Face Hub.
  */
 import { join } from "node:path";
-import { parquetReadObjects } from "hyparquet";
-import { compressors } from "hyparquet-compressors";
 import {
   dataError,
   type Dataset,
@@ -19,6 +17,7 @@ import {
   suggestion,
   UserError,
 } from "../../core/mod.ts";
+import { readTable } from "./tables/mod.ts";
 
 /** All subjects, in the order of the research code. */
 export const MMLU_TASKS: readonly string[] = [
@@ -200,22 +199,13 @@ async function readChoicesCsv(path: string): Promise<readonly Row[]> {
 }
 
 async function readParquet(path: string): Promise<readonly Row[]> {
-  try {
-    const { buffer } = await Deno.readFile(path);
-    const rows = await parquetReadObjects({
-      file: buffer,
-      compressors,
-      columns: ["question", "choices", "answer"],
-    });
-    return rows.map(({ question, choices, answer }) => ({
-      question: String(question),
-      choices: (choices as unknown[]).map(String),
-      answer: String(answer),
-    }));
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw dataError(`Not a readable Parquet file: ${reason}`, path, "download the dataset again", error);
+  const rows: Row[] = [];
+  for await (const { values, where } of readTable(path, { columns: ["question", "choices", "answer"] })) {
+    const { question, choices, answer } = values;
+    if (!Array.isArray(choices)) throw dataError("There are no choices", where, "download the dataset again");
+    rows.push({ question: String(question), choices: choices.map(String), answer: String(answer) });
   }
+  return rows;
 }
 
 interface Found {

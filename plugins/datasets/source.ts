@@ -1,27 +1,20 @@
 /** Rows of a dataset's source: files on this machine, or Parquet from the Hugging Face Hub. */
 import { join } from "node:path";
-import { parquetReadObjects } from "hyparquet";
-import { compressors } from "hyparquet-compressors";
 import {
   dataError,
   type DatasetRequest,
   downloadSnapshot,
   exists,
   hashFile,
-  readText,
   UserError,
 } from "../../core/mod.ts";
 import type { DatasetSpec } from "./spec.ts";
+import { type DataRow, readTable } from "./tables/mod.ts";
 
-/** One row and where it stands, for messages. */
-export interface DataRow {
-  /** Values by column. */
-  readonly values: Readonly<Record<string, unknown>>;
-  /** File, and line or row from 1. */
-  readonly where: string;
-}
+export type { DataRow } from "./tables/mod.ts";
 
-const EXTENSIONS = ["parquet", "jsonl"] as const;
+/** Endings of files below `--data-dir`; where there are several of a split, the first counts. */
+const ENDINGS = ["parquet", ...["jsonl", "csv"].flatMap((name) => [name, `${name}.gz`, `${name}.zst`])];
 
 /** The revision that the Hub keeps of every dataset as Parquet, also of those that only have a loading script. */
 const PARQUET_REVISION = "refs/convert/parquet";
@@ -39,7 +32,17 @@ export async function* readSource(
   request: DatasetRequest,
 ): AsyncIterable<DataRow> {
   const { paths } = await locate(spec, split, request);
-  for (const path of paths) yield* path.endsWith(".jsonl") ? readJsonLines(path) : readParquet(path);
+  const columns = columnsOf(spec);
+  for (const path of paths) yield* readTable(path, { columns });
+}
+
+/** The columns that a dataset reads; all where a function reads them. */
+function columnsOf({ fields, keep }: DatasetSpec): readonly string[] | undefined {
+  if (typeof fields === "function") return undefined;
+  const { question, passage, texts = {}, choices = [], answer } = fields;
+  const chosen = [choices].flat().filter((path) => !path.startsWith("="));
+  const paths = [question, passage, ...Object.values(texts), ...chosen, answer.column, keep?.column];
+  return [...new Set(paths.filter((path) => path !== undefined).map((path) => path.split(".")[0]))];
 }
 
 /** What the splits are read from: hashes of files on this machine, or a commit on the Hub. */
@@ -59,8 +62,8 @@ export async function sourceRevision(
 async function locate(spec: DatasetSpec, split: string, { dataDir }: DatasetRequest): Promise<Located> {
   const { name, source } = spec;
   const folder = dataDir === undefined ? undefined : join(dataDir, name);
-  for (const extension of folder === undefined ? [] : EXTENSIONS) {
-    const path = join(folder!, `${split}.${extension}`);
+  for (const ending of folder === undefined ? [] : ENDINGS) {
+    const path = join(folder!, `${split}.${ending}`);
     if (await exists(path)) return { paths: [path], revision: await hashFile(path) };
   }
   try {
@@ -70,7 +73,7 @@ async function locate(spec: DatasetSpec, split: string, { dataDir }: DatasetRequ
     throw dataError(
       `The ${split} split of ${name} is not on this machine, and cannot be downloaded: ${error.what}`,
       `${folder ?? "no --data-dir is given"}, ${source.repo} on the Hugging Face Hub`,
-      `${error.fix}; or put it at <data-dir>/${name}/${split}.parquet or .jsonl`,
+      `${error.fix}; or put it at <data-dir>/${name}/${split}.parquet, .jsonl or .csv`,
       error,
     );
   }
@@ -114,50 +117,4 @@ async function filesBelow(
   };
   await visit("");
   return paths.toSorted().filter((path, _, all) => wanted(path, all));
-}
-
-async function* readJsonLines(path: string): AsyncIterable<DataRow> {
-  const lines = (await readText(path)).split("\n");
-  for (const [index, line] of lines.entries()) {
-    if (line.trim() === "") continue;
-    const where = `${path}, line ${index + 1}`;
-    let values: unknown;
-    try {
-      values = JSON.parse(line);
-    } catch (error) {
-      throw dataError("Not a line of JSON", where, "write one JSON object a line", error);
-    }
-    if (typeof values !== "object" || values === null || Array.isArray(values)) {
-      throw dataError("The line is not a JSON object", where, "write one JSON object a line");
-    }
-    yield { values: values as Record<string, unknown>, where };
-  }
-}
-
-async function* readParquet(path: string): AsyncIterable<DataRow> {
-  let rows: Record<string, unknown>[];
-  try {
-    const { buffer } = await Deno.readFile(path);
-    rows = await parquetReadObjects({ file: buffer, compressors });
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw dataError(`Not a readable Parquet file: ${reason}`, path, "download the dataset again", error);
-  }
-  for (const [index, values] of rows.entries()) {
-    const where = `${path}, row ${index + 1}`;
-    yield { values: plain(values, where) as Record<string, unknown>, where };
-  }
-}
-
-/** The same with whole numbers of 64 bits as numbers. @throws {UserError} of kind `data` for one that is none */
-function plain(value: unknown, where: string): unknown {
-  if (typeof value === "bigint") {
-    if (Number.isSafeInteger(Number(value))) return Number(value);
-    throw dataError(`The number ${value} is too large`, where, "store it as a text");
-  }
-  if (Array.isArray(value)) return value.map((item) => plain(item, where));
-  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) {
-    return value;
-  }
-  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, plain(item, where)]));
 }
