@@ -125,6 +125,7 @@ export type {
   Judged,
   Means,
   PromptRun,
+  ReportedAudit,
   ReportedRun,
   Summary,
   TaskMeans,
@@ -146,6 +147,17 @@ export {
 } from "./core/mod.ts";
 export type { AurocDifference, Comparison, Difference, Differences, Matched } from "./core/mod.ts";
 export type { Estimate, ScoredLogits, Temperature, Undefined } from "./core/mod.ts";
+
+// How good a labeler is.
+export { auditSample, correctMetrics, DECISIONS, labelerQuality, QUALITY_TITLES } from "./core/mod.ts";
+export type {
+  AuditRow,
+  CorrectedMetric,
+  Decision,
+  DecisionCounts,
+  LabelerQuality,
+  QualityName,
+} from "./core/mod.ts";
 
 // The Hugging Face Hub.
 export {

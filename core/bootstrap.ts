@@ -168,20 +168,26 @@ export function standardError(samples: Float64Array): number {
 }
 
 /** Value below which a share of sorted numbers lies, by linear interpolation. */
-function quantile(sorted: Float64Array, share: number): number {
+export function quantile(sorted: Float64Array, share: number): number {
   const position = share * (sorted.length - 1);
   const below = Math.floor(position);
   const above = Math.min(below + 1, sorted.length - 1);
   return sorted[below] + (position - below) * (sorted[above] - sorted[below]);
 }
 
-/**
- * Whole numbers in [0, below), as millions of them are drawn: xoshiro128** (Blackman & Vigna, ACM TOMS 47(4), 2021) with
- * a state from `rng`. The bias is below / 2^32, far less than what a resample can show.
- */
+/** Whole numbers in [0, below). The bias is below / 2^32, far less than what a resample can show. */
 function indexSource(rng: Rng): (below: number) => number {
+  const uniform = uniformSource(rng);
+  return (below) => Math.floor(uniform() * below);
+}
+
+/**
+ * Numbers in [0, 1), in steps of 2^-32, as millions of them are drawn: xoshiro128** (Blackman & Vigna, ACM TOMS 47(4),
+ * 2021) with a state from `rng`.
+ */
+export function uniformSource(rng: Rng): () => number {
   let a = rng.integer(2 ** 32 - 1), b = rng.integer(2 ** 32 - 1), c = rng.integer(2 ** 32 - 1), d = 1;
-  return (below) => {
+  return () => {
     const product = Math.imul(b, 5), next = Math.imul(product << 7 | product >>> 25, 9) >>> 0;
     const shifted = b << 9;
     c ^= a;
@@ -190,6 +196,6 @@ function indexSource(rng: Rng): (below: number) => number {
     a ^= d;
     c ^= shifted;
     d = d << 11 | d >>> 21;
-    return Math.floor(next * below / 2 ** 32);
+    return next / 2 ** 32;
   };
 }

@@ -17,6 +17,15 @@ export {
   writeFileAtomic,
   writeJsonAtomic,
 } from "./files.ts";
+export { auditSample, correctMetrics, DECISIONS, labelerQuality, QUALITY_TITLES } from "./audit.ts";
+export type {
+  AuditRow,
+  CorrectedMetric,
+  Decision,
+  DecisionCounts,
+  LabelerQuality,
+  QualityName,
+} from "./audit.ts";
 export { estimate, RESAMPLES } from "./bootstrap.ts";
 export type { Estimate, Undefined } from "./bootstrap.ts";
 export { compareRuns, holm, matchPredictions } from "./comparison.ts";
@@ -70,7 +79,7 @@ export { predictConfidence } from "./stages/evaluate.ts";
 export { meansOver, summarise } from "./stages/summarise.ts";
 export type { Judged, Means, Summary, TaskMeans } from "./stages/summarise.ts";
 export { renderReport } from "./stages/report.ts";
-export type { ReportedRun } from "./stages/report.ts";
+export type { ReportedAudit, ReportedRun } from "./stages/report.ts";
 export { generateAnswers } from "./stages/generate.ts";
 export type { Answered, AnswerOptions } from "./stages/generate.ts";
 export { labelAnswers } from "./stages/label.ts";

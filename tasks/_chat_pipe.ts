@@ -52,7 +52,7 @@ function tooManyCharacters(line: number): UserError {
 }
 
 /** A line of the input, numbered from 1. */
-interface Line {
+export interface Line {
   readonly number: number;
   /** Its beginning, if it is not whole. */
   readonly text: string;
@@ -60,7 +60,10 @@ interface Line {
 }
 
 /** Lines, of which no more than `most` characters are ever kept. */
-async function* readLines(input: ReadableStream<Uint8Array<ArrayBuffer>>, most: number): AsyncIterable<Line> {
+export async function* readLines(
+  input: ReadableStream<Uint8Array<ArrayBuffer>>,
+  most: number,
+): AsyncIterable<Line> {
   let number = 1, text = "", whole = true;
   const take = (part: string) => {
     whole &&= text.length + part.length <= most;

@@ -6,6 +6,7 @@ import {
   type PredictionRow,
   readJson,
   readPredictions,
+  type Split,
   suggestion,
   type Summary,
 } from "../core/mod.ts";
@@ -13,7 +14,7 @@ import {
 /** What `metrics.json` holds. */
 export interface StoredSummary extends Summary {
   readonly dataset: string;
-  readonly split: string;
+  readonly split: Split;
   readonly model: string;
   readonly adapter: string | null;
   readonly temperature: number;

@@ -10,6 +10,7 @@ import {
 import { readEvaluations } from "./_evaluations.ts";
 import { defineFlags, parseFlags, type Values } from "./_flags.ts";
 import { print } from "./_io.ts";
+import { reportedAudit } from "./_reported_audit.ts";
 import type { Session } from "./_session.ts";
 import { runTask, type Task } from "./_task.ts";
 
@@ -20,6 +21,10 @@ export const REPORT_FLAGS = defineFlags({
     help: "run folder with metrics/; repeatable, one column each",
     repeatable: true,
     required: true,
+  },
+  "audit": {
+    type: "string",
+    help: "audit.json of the labels (in the run folder, or beside the labels)",
   },
   "output": { type: "string", help: "file to write", default: "report.html" },
   "title": { type: "string", help: "heading of the report", default: "Calibration report" },
@@ -33,13 +38,17 @@ export async function report(
   flags: Values<typeof REPORT_FLAGS>,
 ): Promise<{ report: string }> {
   const runs: ReportedRun[] = [];
-  for (const logDir of flags["log-dir"]) runs.push(await readRun(session, logDir, flags.seed));
+  for (const logDir of flags["log-dir"]) runs.push(await readRun(session, logDir, flags));
   const metrics = session.registry.list("metric").map(({ plugin }) => plugin);
   await writeFileAtomic(flags.output, await renderReport(flags.title, runs, metrics));
   return { report: flags.output };
 }
 
-async function readRun(session: Session, logDir: string, seed: number): Promise<ReportedRun> {
+async function readRun(
+  session: Session,
+  logDir: string,
+  { seed, audit: named }: Values<typeof REPORT_FLAGS>,
+): Promise<ReportedRun> {
   const parts = await readEvaluations(logDir);
   const predictions = parts.flatMap((part) => part.predictions);
   const [{ stored }] = parts;
@@ -53,7 +62,9 @@ async function readRun(session: Session, logDir: string, seed: number): Promise<
     "temperature": stored.temperature.toPrecision(4),
   };
   const title = logDir.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1)!;
-  if (parts.length === 1) return { title, summary: stored, predictions, about };
+  const found = await reportedAudit(session, named, logDir, parts, seed);
+  const audit = found ? { audit: found } : {};
+  if (parts.length === 1) return { title, summary: stored, predictions, ...audit, about };
   const metrics = Object.keys(stored.metrics).map((name) => session.registry.get("metric", name).plugin);
   const rng = createRng(seed).split("bootstrap");
   return {
@@ -61,6 +72,7 @@ async function readRun(session: Session, logDir: string, seed: number): Promise<
     summary: summarise(predictions, metrics, rng),
     means: meansOver(parts.map(({ predictions }) => predictions), metrics, rng),
     predictions,
+    ...audit,
     about,
     parts: parts.map(({ title, stored }) => ({ title, summary: stored })),
   };

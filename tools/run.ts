@@ -36,6 +36,7 @@ const TASKS: Readonly<Record<string, Task>> = {
   "matrix": { commands: script("tasks/matrix.ts", ...HUB), gpu: true },
   "play": { commands: script("tasks/play.ts", ...HUB), gpu: true },
   "publish": { commands: script("tasks/publish.ts", ANYWHERE), gpu: false },
+  "audit": { commands: script("tasks/audit.ts"), gpu: false },
   "report": { commands: script("tasks/report.ts"), gpu: false },
   "compare": { commands: script("tasks/compare.ts"), gpu: false },
   "setup": { commands: script("tasks/setup.ts"), gpu: true },

@@ -1,4 +1,11 @@
 /** A report of one or more evaluations: one HTML file that needs nothing else. */
+import {
+  type CorrectedMetric,
+  DECISIONS,
+  type LabelerQuality,
+  QUALITY_TITLES,
+  type QualityName,
+} from "../audit.ts";
 import type { Estimate, Undefined } from "../bootstrap.ts";
 import { reliabilityChart, riskCoverageChart } from "../charts.ts";
 import type { PredictionRow } from "../predictions.ts";
@@ -17,8 +24,18 @@ export interface ReportedRun {
   readonly parts?: readonly { readonly title: string; readonly summary: Summary }[];
   /** Means over these datasets. */
   readonly means?: TaskMeans;
+  /** An audit of its labels, where there is one. */
+  readonly audit?: ReportedAudit;
   /** Settings worth knowing: model, adapter, temperature. */
   readonly about: Readonly<Record<string, string>>;
+}
+
+/** What a human's judgements of some labels say of a run's answers. */
+export interface ReportedAudit {
+  /** Of the labeler, on these answers. */
+  readonly quality: LabelerQuality;
+  /** By name of the metric. */
+  readonly metrics: ReadonlyMap<string, CorrectedMetric>;
 }
 
 /** Wrong answers that are listed, the most confident ones. */
@@ -57,6 +74,7 @@ ${verdicts(runs)}
 <p>Share of wrong answers among those that remain when the least confident ones are withheld.</p>
 <figure>${risk}</figure>
 ${runs.map(parts).join("\n")}
+${runs.map(audit).join("\n")}
 ${runs.map(confidentErrors).join("\n")}
 <h2>Settings</h2>
 ${settings(runs)}
@@ -155,6 +173,38 @@ function parts({ title, parts = [], means }: ReportedRun): string {
   return `<h2>Dataset by dataset: ${escape(title)}</h2>\n<div class="wide">${
     table(["dataset", "N", ...names], [...rows, ...meanRows])
   }</div>`;
+}
+
+/** How good the labeler is, and what the metrics would be without its errors. */
+function audit({ title, audit }: ReportedRun): string {
+  if (audit === undefined) return "";
+  const { quality: { rows, judged, labeledAccuracy, shares }, metrics } = audit;
+  const { accuracy, ...rates } = shares;
+  const confusion = DECISIONS.filter((decision) => rows[decision] > 0).map((decision) => [
+    `labelled ${decision}`,
+    ...DECISIONS.map((human) => String(judged[decision][human])),
+    String(rows[decision]),
+  ]);
+  const corrected = [
+    ["accuracy", labeledAccuracy?.toFixed(3) ?? "–", cell(accuracy)],
+    ...[...metrics].map(([name, { labeled, corrected }]) => [
+      name,
+      labeled?.toFixed(3) ?? "–",
+      cell(corrected),
+    ]),
+  ];
+  return `<h2>The labeler, audited: ${escape(title)}</h2>
+<p>A human has judged a random sample of the labeler's decisions.</p>
+${table(["", "human: correct", "human: wrong", "human: undecided", "of rows"], confusion)}
+${
+    table(
+      ["the labeler", "share"],
+      Object.entries(rates).map(([name, share]) => [QUALITY_TITLES[name as QualityName], cell(share)]),
+    )
+  }
+${table(["", "by the labeler", "corrected"], corrected)}
+<p class="note">Corrected is what a human's decisions on all answers would give, estimated from the sample. Brackets
+hold 95 % intervals, which cover the choice of the questions and of the sample.</p>`;
 }
 
 /** A row with a confidence. */
