@@ -59,8 +59,10 @@ export interface Continuation {
   readonly index: number;
   /** Ids written, without the stop token. */
   readonly tokens: readonly number[];
-  /** Sum of the log-probabilities of the tokens, in nats, the stop token included. */
+  /** Sum of the log-probabilities, at temperature 1, of the tokens that were drawn, in nats. */
   readonly logprob: number;
+  /** How many were drawn: those of `tokens`, and the stop token if one ended them. */
+  readonly drawn: number;
 }
 
 /** Tokens, and others that follow them: how likely were these? */

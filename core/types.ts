@@ -175,6 +175,8 @@ export interface MethodContext<O extends Options = Options> {
   readonly batchSize: number;
   /** Told after each step or row, so that the user sees rate and time left. */
   readonly progress: ProgressSink;
+  /** The style of the prompts, for methods that have the model answer them again. */
+  readonly style?: PromptStyle;
   /** The labeler the user chose, for methods that compare answers: whether `answer` says the same as `target`. */
   readonly label?: (answer: LabelRequest) => Promise<Label>;
 }

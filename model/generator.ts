@@ -82,14 +82,16 @@ export async function* generate(
         row.cached += row.pending.length;
         row.logprob += logprobs[number];
         const token = tokens[number];
-        let ends = stops.has(token);
-        if (!ends) {
+        const stopped = stops.has(token);
+        let ends = stopped;
+        if (!stopped) {
           row.written.push(token);
           ends = options.onToken?.(row.index, token) === false || row.written.length >= maxNewTokens;
         }
         if (ends) {
           free.push(row.slot);
-          yield { index: row.index, tokens: row.written, logprob: row.logprob };
+          const { index, written, logprob } = row;
+          yield { index, tokens: written, logprob, drawn: written.length + (stopped ? 1 : 0) };
         } else {
           row.pending = [token];
           running.push(row);

@@ -20,6 +20,8 @@ import { loraProbe } from "./methods/lora_probe.ts";
 import { loraPrompt } from "./methods/lora_prompt.ts";
 import { metrics } from "./metrics/mod.ts";
 import { probe } from "./methods/probe.ts";
+import { sampling } from "./methods/sampling.ts";
+import { verbalized } from "./methods/verbalized.ts";
 import { zeroShot } from "./methods/zero_shot.ts";
 import { llama } from "./models/llama.ts";
 import { mistral } from "./models/mistral.ts";
@@ -51,6 +53,8 @@ export const builtins: readonly Plugin[] = [
   substring,
   zeroShot,
   logits,
+  sampling,
+  verbalized,
   loraPrompt,
   probe,
   loraProbe,

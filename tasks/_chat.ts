@@ -155,7 +155,8 @@ export class Chat {
   #context({ checkpoint }: Judge) {
     const rng = createRng(this.#options.seed).split("predict");
     const progress = { update: () => {} };
-    return { options: resolveOptions(this.#method, {}), rng, batchSize: 1, progress, checkpoint };
+    const options = resolveOptions(this.#method, {});
+    return { options, rng, batchSize: 1, progress, style: this.#style, checkpoint };
   }
 
   #word(question: string) {

@@ -77,7 +77,8 @@ export function metricsTable({ evaluations, means }: EvaluateResult, better: Bet
         ? [meanRow("mean over datasets", means.unweighted), meanRow("mean over questions", means.weighted)]
         : []),
     ]);
-  const notes = evaluations.flatMap(({ dataset, metrics }) =>
+  // Where no answer has a confidence, one line says it for all metrics.
+  const notes = evaluations.filter(({ n }) => n > 0).flatMap(({ dataset, metrics }) =>
     Object.entries(metrics).flatMap(([name, value]) =>
       "undefined" in value ? [`${dataset}: no ${name}: ${value.undefined}`] : []
     )

@@ -7,6 +7,7 @@ import {
   type Json,
   labelAnswers,
   type Labeled,
+  type LabelRequest,
   loadPrompts,
   meansOver,
   type Method,
@@ -197,7 +198,15 @@ async function evaluateSplit(
       const measure = async (labeled: readonly Labeled[]) => {
         const predictions: Prediction[] = [];
         using progress = new ProgressBar(`${chosen.name} confidence`);
-        const context = { options, rng: createRng(seed).split("predict"), batchSize, progress, checkpoint };
+        const context = {
+          options,
+          rng: createRng(seed).split("predict"),
+          batchSize,
+          progress,
+          checkpoint,
+          style,
+          label: async (answer: LabelRequest) => await labeler.label(answer, labeler.defaults),
+        };
         const counting = countingModel(model, labeled);
         for await (const row of predictConfidence(counting.model, labeled, method, context, temperature)) {
           predictions.push(row);

@@ -14,6 +14,8 @@ import {
   facts,
   fitTemperature,
   generateAnswers,
+  type Generation,
+  type GenerationOptions,
   loadPrompts,
   type Metric,
   mixtureOf,
@@ -25,6 +27,7 @@ import {
   Registry,
   renderReport,
   RunFolder,
+  sampling,
   type Scored,
   splitName,
   summarise,
@@ -143,6 +146,35 @@ Deno.test("Defect 5 is not here: confidences that saturate in half precision are
     valueOf(auroc, pairs),
     valueOf(auroc, rows.map(({ label, logits: [, d] }) => ({ label, pCorrect: d / 40 }))),
   );
+});
+
+Deno.test("Defect 6 is not here: samples of one question are counted for another, and their likelihood is that of other tokens", async () => {
+  // Each question's samples agree with its own answer only; the likelihoods are those of what was drawn.
+  class Sampling extends FakeModel {
+    override async *generate(prompts: readonly (readonly number[])[], { batchSize }: GenerationOptions) {
+      assertEquals(batchSize, 2);
+      for (const [index, prompt] of prompts.entries()) {
+        const [question] = this.tokenizer.decode(prompt).split("\n"), isFirst = index % 10 === 0;
+        const tokens = this.tokenizer.encode(isFirst ? "else" : question);
+        yield await Promise.resolve({ index, tokens, logprob: isFirst ? -3 : -1, drawn: 1 });
+      }
+    }
+  }
+  const rows = ["red", "green", "blue"].map((context): Generation => {
+    const texts = { prompt: "", context, targetPrompt: "\nAnswer:", target: "", output: context };
+    return { id: context, split: "test", ...texts };
+  });
+  const scores = (confidence: "counting" | "likelihood") =>
+    Array.fromAsync(sampling.predict(new Sampling(), rows, {
+      options: { ...sampling.defaults, confidence },
+      rng: createRng(1),
+      batchSize: 2,
+      progress: { update() {} },
+      style: oe,
+    }));
+  assertEquals(await scores("counting"), [0.9, 0.9, 0.9]);
+  const agreed = 9 * Math.exp(-1), expected = agreed / (agreed + Math.exp(-3));
+  for (const score of await scores("likelihood")) assertAlmostEquals(score as number, expected, 1e-12);
 });
 
 Deno.test("Defect 8 is not here: when the model fails on a batch, the failure is swallowed and answers are made up", async () => {

@@ -22,6 +22,8 @@ export interface Answered {
   readonly answer: Generation;
   /** Ids the model wrote, also those that the clean-up leaves out. */
   readonly tokens: readonly number[];
+  /** Mean log-probability of the tokens that were drawn, what ended them included, in nats. */
+  readonly meanLogprob: number;
 }
 
 /**
@@ -59,11 +61,14 @@ export async function* generateAnswers(
   };
   const watched = onText !== undefined || signal !== undefined || style.isComplete !== undefined;
   for await (
-    const { index, tokens } of model.generate(sequences, watched ? { ...options, onToken } : options)
+    const { index, tokens, logprob, drawn } of model.generate(
+      sequences,
+      watched ? { ...options, onToken } : options,
+    )
   ) {
     written.delete(index);
     const output = style.cleanUp(tokenizer.decode(tokens), style.defaults);
-    yield { index, answer: { ...prompts[index], output }, tokens };
+    yield { index, answer: { ...prompts[index], output }, tokens, meanLogprob: logprob / Math.max(1, drawn) };
   }
 }
 

@@ -42,9 +42,10 @@ export function scoredRows(predictions: readonly Judged[]): Scored[] {
 }
 
 /**
- * Computes the metrics, with 95 % intervals, over the decided answers that have a confidence.
+ * Computes the metrics, with 95 % intervals, over the decided answers that have a confidence; where none has one, no
+ * metric is defined.
  *
- * @throws {UserError} of kind `data` if there is none
+ * @throws {UserError} of kind `data` if no answer is decided
  */
 export function summarise(predictions: readonly Judged[], metrics: readonly Metric[], rng: Rng): Summary {
   const rows = scoredRows(predictions), decided = predictions.filter(({ label }) => label !== null);
@@ -55,20 +56,17 @@ export function summarise(predictions: readonly Judged[], metrics: readonly Metr
       "label the answers first (deno task generate labels), or use another --strategy",
     );
   }
-  if (rows.length === 0) {
-    throw dataError(
-      `The method gave a confidence in none of ${decided.length} answers`,
-      "evaluation",
-      "use another --method, or a model that follows its instructions",
-    );
-  }
   return {
     n: rows.length,
     undecided: predictions.length - decided.length,
     unscored: decided.length - rows.length,
     correct: decided.filter(({ label }) => label === 1).length,
     groups: groupCount(rows),
-    metrics: Object.fromEntries(estimate(rows, metrics, rng)),
+    metrics: Object.fromEntries(
+      rows.length > 0 ? estimate(rows, metrics, rng) : metrics.map((
+        { name },
+      ) => [name, { undefined: `None of ${decided.length} answers has a confidence` }]),
+    ),
   };
 }
 

@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { resolveOptions } from "../options.ts";
-import { type Labeled, promptText, type Question, type Split } from "../records.ts";
+import { type Label, type Labeled, promptText, type Question, type Split } from "../records.ts";
 import { Registry } from "../registry.ts";
 import { createRng } from "../rng.ts";
 import { UserError } from "../errors.ts";
@@ -10,6 +10,7 @@ import type {
   Dataset,
   DatasetRequest,
   Labeler,
+  LabelRequest,
   Method,
   Metric,
   ModelFamily,
@@ -168,6 +169,20 @@ export interface MethodCases<O extends Options> {
   readonly maxSteps?: number;
 }
 
+/** Asks for a few words. */
+const WORDS: PromptStyle = {
+  kind: "prompt-style",
+  name: "words",
+  version: 1,
+  description: "A few words",
+  defaults: {},
+  maxNewTokens: 5,
+  render({ id, split, question }) {
+    return { id, split, prompt: "", context: question, targetPrompt: "\nAnswer:", target: "" };
+  },
+  cleanUp: (output) => output.trim(),
+};
+
 /** Declares the tests of a method, on a fake model: it gives a score a row and, if it trains, learns and repeats itself. */
 export function testMethod<O extends Options>(
   method: Method<O>,
@@ -182,6 +197,8 @@ export function testMethod<O extends Options>(
       rng: createRng(1),
       batchSize: 5,
       progress: { update() {} },
+      style: WORDS,
+      label: ({ answer, target }: LabelRequest): Promise<Label> => Promise.resolve(answer === target ? 1 : 0),
       checkpoint,
     };
     for await (const score of method.predict(model, deepFreeze(rows("test")), context)) scores.push(score);

@@ -71,7 +71,7 @@ export class FakeModel implements LanguageModel {
         tokens.push(token);
         if (options.onToken?.(index, token) === false) break;
       }
-      yield await Promise.resolve({ index, tokens, logprob: 0 });
+      yield await Promise.resolve({ index, tokens, logprob: 0, drawn: tokens.length });
     }
   }
 

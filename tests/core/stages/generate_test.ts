@@ -42,8 +42,8 @@ const generate = (
 Deno.test("generateAnswers() gives each prompt the answer in what the model wrote", async () => {
   const answer = (text: string) => text.includes("What is a?") ? " Apples, I think." : " Bread.";
   assertEquals(await generate([prompt("a"), prompt("b")], { answer }), [
-    { index: 0, answer: { ...prompt("a"), output: "Apples," }, tokens: [6, 7, 8] },
-    { index: 1, answer: { ...prompt("b"), output: "Bread." }, tokens: [9] },
+    { index: 0, answer: { ...prompt("a"), output: "Apples," }, tokens: [6, 7, 8], meanLogprob: 0 },
+    { index: 1, answer: { ...prompt("b"), output: "Bread." }, tokens: [9], meanLogprob: 0 },
   ]);
 });
 
@@ -129,7 +129,8 @@ Deno.test("generateAnswers() passes answers on as they are finished, with the in
   class Backwards extends FakeModel {
     override async *generate(prompts: readonly (readonly number[])[]): AsyncIterable<Continuation> {
       for (const index of prompts.keys().toArray().reverse()) {
-        yield await Promise.resolve({ index, tokens: this.tokenizer.encode(`to-${index}`), logprob: 0 });
+        const tokens = this.tokenizer.encode(`to-${index}`);
+        yield await Promise.resolve({ index, tokens, logprob: 0, drawn: 1 });
       }
     }
   }

@@ -50,12 +50,16 @@ Deno.test("summarise() counts the correct ones of all decided answers, also of t
   assertEquals([n, unscored, correct, (metrics.accuracy as { value: number }).value], [2, 2, 2, 0.5]);
 });
 
-Deno.test("summarise() refuses answers none of which has a confidence", () => {
-  const error = assertThrows(
-    () => summarise([withoutConfidence("a", 1), prediction("b", null, 0.5)], [accuracy], createRng(1)),
-    UserError,
-  );
-  assertEquals([error.kind, error.what], ["data", "The method gave a confidence in none of 1 answers"]);
+Deno.test("summarise() of answers none of which has a confidence counts them, and defines no metric", () => {
+  const rows = [withoutConfidence("a", 1), withoutConfidence("b", 0), prediction("c", null, 0.5)];
+  assertEquals(summarise(rows, [accuracy], createRng(1)), {
+    n: 0,
+    undecided: 1,
+    unscored: 2,
+    correct: 1,
+    groups: 0,
+    metrics: { accuracy: { undefined: "None of 2 answers has a confidence" } },
+  });
 });
 
 Deno.test("summarise() draws groups where the answers have several, and says how many", () => {
