@@ -102,7 +102,16 @@ export type {
   StyleWording,
   Wording,
 } from "./core/mod.ts";
-export { answeredText, isLabeled, isStoredRow, promptText, ROW_COLUMNS, SPLITS } from "./core/mod.ts";
+export {
+  answeredText,
+  isLabeled,
+  isSameQuestion,
+  isStoredRow,
+  promptText,
+  questionKey,
+  ROW_COLUMNS,
+  SPLITS,
+} from "./core/mod.ts";
 export { readPredictions, readRows, writePredictions, writeRows } from "./core/mod.ts";
 
 // The stages, and what surrounds them.
@@ -118,10 +127,12 @@ export {
   predictConfidence,
   renderReport,
   summarise,
+  validateDataset,
 } from "./core/mod.ts";
 export type {
   Answered,
   AnswerOptions,
+  Finding,
   Judged,
   Means,
   PromptRun,
@@ -129,6 +140,8 @@ export type {
   ReportedRun,
   Summary,
   TaskMeans,
+  Validation,
+  ValidationRun,
 } from "./core/mod.ts";
 export {
   aurocDifference,

@@ -48,7 +48,7 @@ export { Journal } from "./journal.ts";
 export { expandMatrix, SAME } from "./matrix.ts";
 export type { MatrixAnswers, MatrixAxes, MatrixCell, MatrixTraining } from "./matrix.ts";
 export { flagName, resolveOptions } from "./options.ts";
-export { answeredText, isStoredRow, promptText, SPLITS } from "./records.ts";
+export { answeredText, isSameQuestion, isStoredRow, promptText, questionKey, SPLITS } from "./records.ts";
 export type {
   Generation,
   Home,
@@ -85,6 +85,8 @@ export type { Answered, AnswerOptions } from "./stages/generate.ts";
 export { labelAnswers } from "./stages/label.ts";
 export { loadPrompts } from "./stages/prompts.ts";
 export type { PromptRun } from "./stages/prompts.ts";
+export { validateDataset } from "./stages/validate.ts";
+export type { Finding, Validation, ValidationRun } from "./stages/validate.ts";
 export { tally } from "./tally.ts";
 export {
   fitTemperature,

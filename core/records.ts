@@ -111,6 +111,16 @@ export interface StoredRow extends Prompt {
   readonly logits?: readonly [wrong: number, correct: number];
 }
 
+/** Whether two questions are one, whatever they are called: the same texts and choices, in whatever order. */
+export function isSameQuestion(one: Question, other: Question): boolean {
+  return one.question === other.question && questionKey(one) === questionKey(other);
+}
+
+/** A text that questions share which are the same, whatever they are called and however their choices are ordered. */
+export function questionKey({ question, passage = "", texts = {}, choices = [] }: Question): string {
+  return JSON.stringify([question, passage, Object.entries(texts).sort(), choices.toSorted()]);
+}
+
 /** Whether a dataset's row is a prompt already. */
 export function isStoredRow(row: Question | StoredRow): row is StoredRow {
   return "context" in row;

@@ -4,6 +4,7 @@
  * A plugin is one typed constant: a plain object with a kind, a name and functions. Nothing happens when it is
  * imported. Its options are the keys of `defaults`; an unknown key is refused.
  */
+import type { UserError } from "./errors.ts";
 import type { Generation, Label, Labeled, Prompt, Question, Split, StoredRow } from "./records.ts";
 import type { LanguageModel } from "./language_model.ts";
 import type { Metric } from "./metric.ts";
@@ -77,6 +78,8 @@ export interface DatasetRequest<O extends Options = Options> {
   readonly promptStyle?: string;
   /** Told what the user should know though nothing is wrong, as a sentence. */
   warn?(text: string): void;
+  /** Told of a row that cannot be read, and the others are read nevertheless; without it, reading ends there. */
+  onUnreadable?(error: UserError): void;
 }
 
 /** A source of questions, or of rows that an earlier stage wrote. */
@@ -89,6 +92,14 @@ export interface Dataset<O extends Options = Options> extends PluginBase<O> {
   readonly splits: readonly Split[];
   /** What stands behind the colon, for help; absent if nothing may. */
   readonly argument?: string;
+  /** Where to read about it. */
+  readonly home?: string;
+  /** As its home states it. */
+  readonly licence?: string;
+  /** Rows of each split as published, before any are left out. */
+  readonly rows?: Readonly<Partial<Record<Split, number>>>;
+  /** In what it differs from what others make of the same data, in a few words each. */
+  readonly mends?: readonly string[];
   /** Which of `splits` are there, where that depends on what is asked for; all if absent. */
   available?(request: DatasetRequest<O>): Promise<readonly Split[]>;
   /** Names of the datasets this one stands for; a collection has this instead of `read`. */
@@ -232,7 +243,7 @@ export type TrainableMethod<O extends Options = Options> = Method<O> & Required<
 
 /** Where progress goes; the tasks draw it. */
 export interface ProgressSink {
-  /** `done` of `total` units are done; `note` is a short text such as the loss. */
+  /** `done` of `total` units are done, Infinity where the total is not known; `note` is a short text such as the loss. */
   update(done: number, total: number, note?: string): void;
 }
 

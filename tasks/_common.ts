@@ -65,12 +65,29 @@ export async function openRun(logDir: string | undefined): Promise<RunFolder> {
   return await RunFolder.open(logDir ?? join("runs", now));
 }
 
-/** Resolves `name:argument`, and a collection to its members. */
+/** Resolves `name:argument`, and a collection to its members, and says what identifies the data. */
 export async function chooseDatasets(
   session: Session,
   text: string,
-  { dataDir, promptStyle }: { readonly dataDir?: string; readonly promptStyle?: string },
+  place: DatasetPlace,
 ): Promise<readonly ChosenDataset[]> {
+  const found = await findDatasets(session, text, place);
+  return await Promise.all(found.map(async ({ name, dataset, request }) => {
+    const revision = await dataset.revision?.(request) ?? "";
+    const about = { ...asRecord(session.describe(dataset)), argument: request.argument, revision };
+    return { name, dataset, request, about };
+  }));
+}
+
+/** Where datasets lie, and what they are for. */
+type DatasetPlace = { readonly dataDir?: string; readonly promptStyle?: string };
+
+/** Resolves `name:argument`, and a collection to its members; nothing is read. */
+export async function findDatasets(
+  session: Session,
+  text: string,
+  { dataDir, promptStyle }: DatasetPlace,
+): Promise<readonly Omit<ChosenDataset, "about">[]> {
   const { name, argument } = splitName(text);
   const { plugin } = session.registry.get("dataset", name);
   if (plugin.argument === undefined && argument !== "") {
@@ -98,17 +115,11 @@ export async function chooseDatasets(
   if (plugin.expand) {
     const names = await plugin.expand(request);
     const members = await Promise.all(
-      names.map((name) => chooseDatasets(session, name, { dataDir, promptStyle })),
+      names.map((name) => findDatasets(session, name, { dataDir, promptStyle })),
     );
     return members.flat();
   }
-  const revision = await plugin.revision?.(request) ?? "";
-  return [{
-    name: text,
-    dataset: plugin,
-    request,
-    about: { ...asRecord(session.describe(plugin)), argument, revision },
-  }];
+  return [{ name: text, dataset: plugin, request }];
 }
 
 /** Refuses a benchmark as training data. */

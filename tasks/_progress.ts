@@ -65,19 +65,33 @@ export class ProgressBar implements ProgressSink, Disposable {
     const { done, total, note } = this.#last!;
     const seconds = (now - this.#start) / 1000;
     const rate = (done - (this.#offset ?? 0)) / Math.max(seconds, 1e-3);
-    const left = done < total
+    // Of a stream nobody knows the end.
+    const left = total === Infinity
+      ? ""
+      : done < total
       ? (rate > 0 ? `${clock((total - done) / rate)} left` : "")
       : `in ${clock(seconds)}`;
     const share = total > 0 ? done / total : 1;
     const filled = Math.round(share * BAR_WIDTH);
     const bar = `${"█".repeat(filled)}${"░".repeat(BAR_WIDTH - filled)}`;
-    const parts = [`${done}/${total}`, `${RATE.format(rate)} ${this.#unit}/s`, left, note].filter(Boolean)
+    const parts = [
+      total === Infinity ? `${done}` : `${done}/${total}`,
+      `${RATE.format(rate)} ${this.#unit}/s`,
+      left,
+      note,
+    ].filter(Boolean)
       .join("  ");
     if (this.#terminal) {
       // A line that wraps could not be redrawn.
-      const line = [...`${this.#title}  ${bar}  ${parts}`].slice(0, this.#output.columns() - 1).join("");
+      const line = [...`${this.#title}  ${total === Infinity ? "" : `${bar}  `}${parts}`].slice(
+        0,
+        this.#output.columns() - 1,
+      ).join("");
       write(this.#output.stream, `\r\x1b[K${line}`);
-    } else write(this.#output.stream, `${this.#title}  ${Math.round(100 * share)}%  ${parts}\n`);
+    } else {write(
+        this.#output.stream,
+        `${this.#title}  ${total === Infinity ? "" : `${Math.round(100 * share)}%  `}${parts}\n`,
+      );}
   }
 }
 

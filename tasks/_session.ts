@@ -15,11 +15,13 @@ import {
   Registry,
   type Snapshot,
   suggestion,
+  type Tokenizer,
   UserError,
 } from "../core/mod.ts";
 import { Gpu } from "../kernels/gpu.ts";
 import { deferLanguageModel, type DeferredModel } from "../model/deferred_model.ts";
 import { modelFingerprint, openLanguageModel, type OpenModel } from "../model/language_model.ts";
+import { openTokenizer } from "../model/tokenizer.ts";
 import type { WeightType } from "../model/weights.ts";
 import { checkpointFingerprint } from "./_checkpoint.ts";
 import { note } from "./_io.ts";
@@ -44,6 +46,8 @@ export class Session {
   readonly command: string;
   /** What the user is told who has interrupted it. */
   advice = "The same command goes on where it was.";
+  /** With what the program ends that has done what it was asked for: not 0 if it was asked whether something is right. */
+  exitCode = 0;
   readonly #stop = new AbortController();
   #saving = false;
   readonly #models = new Map<string, OpenModel>();
@@ -143,6 +147,19 @@ export class Session {
       this.#deferred.set(key, model);
     }
     return model;
+  }
+
+  /** The tokenizer of a model alone; of one on the Hub, nothing else is downloaded. */
+  async tokenizer(name: string): Promise<Tokenizer> {
+    const alias = this.#aliases()[name] ?? name;
+    if (typeof alias !== "string" || !isHubName(alias)) {
+      return await openTokenizer((await this.#locate(name)).folder);
+    }
+    const wanted = (path: string, all: readonly string[]) =>
+      isModelFile(path, all) && /^(?!model\.).*\.(json|jinja|model)$/.test(path);
+    return await openTokenizer(
+      (await downloadSnapshot({ type: "model", ...parseHubName(alias), wanted })).folder,
+    );
   }
 
   /** What `run.json` says about a model: its name, a hash of its files, and on the Hub its commit. */

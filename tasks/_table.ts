@@ -1,12 +1,12 @@
 import type { Estimate, Means, Summary, Undefined } from "../core/mod.ts";
 import type { EvaluateResult, Evaluation } from "./evaluate.ts";
 
-/** A table with its columns padded, the first to the left, the others to the right. */
-export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+/** A table with its columns padded, the first ones to the left, the others to the right. */
+export function table(header: readonly string[], rows: readonly (readonly string[])[], left = 1): string {
   const all = [header, ...rows];
   const widths = header.map((_, column) => Math.max(...all.map((row) => [...row[column]].length)));
   const line = (row: readonly string[]) =>
-    row.map((cell, column) => column === 0 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))
+    row.map((cell, column) => column < left ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))
       .join("  ");
   return [line(header), widths.map((width) => "─".repeat(width)).join("  "), ...rows.map(line)].join("\n");
 }

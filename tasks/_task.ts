@@ -41,7 +41,7 @@ export async function runTask(task: Task, args: readonly string[] = Deno.args): 
       if (args.includes("--json")) print(JSON.stringify(result));
     }
     session.close();
-    Deno.exit(0);
+    Deno.exit(session.exitCode);
   } catch (error) {
     if (error instanceof Interrupted) {
       note(`Stopped. ${session.advice}`);

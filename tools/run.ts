@@ -34,6 +34,7 @@ const TASKS: Readonly<Record<string, Task>> = {
   "classifier-tune": { commands: script("tasks/classifier_tune.ts", ...HUB), gpu: true },
   "evaluate": { commands: script("tasks/evaluate.ts", ...HUB), gpu: true },
   "matrix": { commands: script("tasks/matrix.ts", ...HUB), gpu: true },
+  "data": { commands: script("tasks/data.ts", ...HUB), gpu: false },
   "play": { commands: script("tasks/play.ts", ...HUB), gpu: true },
   "publish": { commands: script("tasks/publish.ts", ANYWHERE), gpu: false },
   "audit": { commands: script("tasks/audit.ts"), gpu: false },

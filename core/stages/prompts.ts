@@ -1,6 +1,6 @@
 import { dataError } from "../files.ts";
 import { UserError } from "../errors.ts";
-import { isStoredRow, type Question, type Split, type StoredRow } from "../records.ts";
+import { isSameQuestion, isStoredRow, type Question, type Split, type StoredRow } from "../records.ts";
 import { createRng } from "../rng.ts";
 import type { Dataset, DatasetRequest, PromptStyle } from "../types.ts";
 
@@ -79,7 +79,7 @@ async function shotPool(
   return pool;
 }
 
-/** The first `kshot` of a permutation of the pool, without the question itself. */
+/** The first `kshot` of a permutation of the pool, without the question itself, under whatever name it is there. */
 function drawShots(
   pool: readonly Question[],
   question: Question | undefined,
@@ -87,8 +87,14 @@ function drawShots(
   seed: number,
 ): Question[] {
   if (kshot === 0) return [];
-  const order = createRng(seed).permutation(pool.length).map((index) => pool[index]);
-  return order.filter(({ id }) => id !== question?.id).slice(0, kshot);
+  const shots: Question[] = [];
+  for (const index of createRng(seed).permutation(pool.length)) {
+    if (shots.length === kshot) break;
+    const shot = pool[index];
+    if (question && (shot.id === question.id || isSameQuestion(shot, question))) continue;
+    shots.push(shot);
+  }
+  return shots;
 }
 
 /** The right answer or, as often, a wrong choice; both draws begin anew from the seed, as in the research code. */

@@ -19,6 +19,8 @@ import {
 } from "../../core/mod.ts";
 import { readTable } from "./tables/mod.ts";
 
+const HOME = "https://huggingface.co/datasets/cais/mmlu";
+
 /** All subjects, in the order of the research code. */
 export const MMLU_TASKS: readonly string[] = [
   "abstract_algebra",
@@ -92,6 +94,8 @@ export const mmlu: Dataset = {
   version: 1,
   description: "One subject of MMLU, from --data-dir or the Hugging Face Hub",
   argument: "subject, as in mmlu:anatomy",
+  home: HOME,
+  licence: "MIT",
   defaults: {},
   tags: ["eval"],
   splits: ["validation", "test"],
@@ -117,6 +121,9 @@ export const mmluAll: Dataset = {
   name: "mmlu_all",
   version: 1,
   description: "Every subject of MMLU, those in --data-dir or else all",
+  home: HOME,
+  licence: "MIT",
+  rows: { validation: 1531, test: 14_042 },
   defaults: {},
   tags: ["eval"],
   splits: ["validation", "test"],

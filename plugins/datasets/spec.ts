@@ -13,6 +13,7 @@ import {
   type Question,
   type Split,
   type StyleWording,
+  UserError,
 } from "../../core/mod.ts";
 import { findManual, type ManualFile, missingManual, readManual } from "./manual.ts";
 import { type DataRow, readSource, sourceRevision } from "./source.ts";
@@ -63,8 +64,10 @@ export interface DatasetSpec {
   readonly description: string;
   /** Where to read about it. */
   readonly home: string;
-  /** As its home states it. */
+  /** As its home states it; "unknown" where that is not clear. */
   readonly licence: string;
+  /** Rows of each split as published, before any are left out. */
+  readonly rows?: Readonly<Partial<Record<Split, number>>>;
   /** Repository on the Hugging Face Hub, and its configuration if it has several. */
   readonly source: { readonly repo: string; readonly config?: string };
   /** The file that is put here by hand, of a dataset that the Hub does not give out; it holds the only split. */
@@ -118,6 +121,10 @@ function datasetOf(spec: DatasetSpec, name: string, ownShots: boolean): Dataset 
     defaults: {},
     tags: spec.evalOnly ? ["eval"] : ["train", "eval"],
     splits,
+    home: spec.home,
+    licence: spec.licence,
+    rows: spec.rows,
+    mends: ownShots ? undefined : [COMMON_MEND, ...spec.mends ?? []],
     evalKshot: spec.evalKshot,
     // The research code may show a question among its own worked examples.
     ownShots,
@@ -154,11 +161,8 @@ async function* questions(
   let row = 0, kept = 0;
   for await (const { values, where } of rowsOf(spec, from, request)) {
     const number = row++;
-    if (spec.keep && !spec.keep.values.includes(column(values, spec.keep.column, where))) continue;
-    const { fields } = spec;
-    const asked = typeof fields === "function"
-      ? fields({ values, where })
-      : readFields(fields, { values, where });
+    const asked = askedIn({ values, where }, spec, request);
+    if (asked === undefined) continue;
     if (spec.distinctChoices && new Set(asked.choices).size < asked.choices!.length) continue;
     const shown = spec.shuffled ? shuffle(asked, SHUFFLE_SEED + kept) : asked;
     kept++;
@@ -170,6 +174,17 @@ async function* questions(
       ...(group === undefined ? {} : { group }),
       wording,
     };
+  }
+}
+
+/** What a row says; `undefined` for one that is left out, or that cannot be read where somebody is told of those. */
+function askedIn(row: DataRow, { fields, keep }: DatasetSpec, request: DatasetRequest): Asked | undefined {
+  try {
+    if (keep && !keep.values.includes(column(row.values, keep.column, row.where))) return undefined;
+    return typeof fields === "function" ? fields(row) : readFields(fields, row);
+  } catch (error) {
+    if (!(error instanceof UserError) || !request.onUnreadable) throw error;
+    request.onUnreadable(error);
   }
 }
 

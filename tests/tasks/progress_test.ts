@@ -120,3 +120,18 @@ Deno.test("ProgressBar takes nothing out of nothing as done", () => {
 Deno.test("ProgressBar draws nothing when it was never updated", () => {
   assertEquals(record(false, (bar) => bar[Symbol.dispose]()), "");
 });
+
+for (const terminal of [true, false]) {
+  Deno.test(`ProgressBar shows count and rate alone where nobody knows the total (${terminal ? "terminal" : "log"})`, () => {
+    const text = record(terminal, (bar, pass) => {
+      bar.update(1, Infinity);
+      pass(2000);
+      bar.update(9, Infinity, "test");
+      bar[Symbol.dispose]();
+    });
+    assertEquals(
+      text.split(terminal ? LINE_START : "\n").filter(Boolean).at(-1)!.trimEnd(),
+      "train  9  4.5 steps/s  test",
+    );
+  });
+}

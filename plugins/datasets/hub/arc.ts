@@ -26,11 +26,13 @@ export const arc: readonly DatasetSpec[] = [
     name: "arc",
     description: "AI2 Reasoning Challenge, the easy part: science questions of US schools",
     source: { repo: "allenai/ai2_arc", config: "ARC-Easy" },
+    rows: { train: 2251, validation: 570, test: 2376 },
   },
   {
     ...common,
     name: "arc_challenge",
     description: "AI2 Reasoning Challenge, the hard part: science questions of US schools",
     source: { repo: "allenai/ai2_arc", config: "ARC-Challenge" },
+    rows: { train: 1119, validation: 299, test: 1172 },
   },
 ];

@@ -8,6 +8,7 @@ export const boolq: DatasetSpec = {
   licence: "CC-BY-SA-3.0",
   source: { repo: "google/boolq" },
   splits: { train: "train", validation: "validation" },
+  rows: { train: 9427, validation: 3270 },
   shots: "train",
   fields: {
     passage: "passage",

@@ -5,9 +5,10 @@ export const cb: DatasetSpec = {
   name: "cb",
   description: "CommitmentBank: does a text commit its speaker to a clause?",
   home: "https://huggingface.co/datasets/aps/super_glue",
-  licence: "see its home",
+  licence: "unknown",
   source: { repo: "aps/super_glue", config: "cb" },
   splits: { train: "train", validation: "validation" },
+  rows: { train: 250, validation: 56 },
   shots: "train",
   fields: {
     passage: "premise",

@@ -8,6 +8,7 @@ export const commonsenseQa: DatasetSpec = {
   licence: "MIT",
   source: { repo: "tau/commonsense_qa" },
   splits: { train: "train", validation: "validation" },
+  rows: { train: 9741, validation: 1221 },
   shots: "train",
   fields: {
     question: "question",

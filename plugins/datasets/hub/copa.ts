@@ -7,9 +7,10 @@ export const copa: DatasetSpec = {
   name: "copa",
   description: "COPA: which of two sentences is the cause or the effect of another?",
   home: "https://huggingface.co/datasets/aps/super_glue",
-  licence: "see its home",
+  licence: "unknown",
   source: { repo: "aps/super_glue", config: "copa" },
   splits: { train: "train", validation: "validation" },
+  rows: { train: 400, validation: 100 },
   shots: "train",
   fields: (row) => ({
     passage: text(row, "premise"),

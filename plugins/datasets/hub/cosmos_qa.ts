@@ -8,6 +8,7 @@ export const cosmosQa: DatasetSpec = {
   licence: "CC-BY-4.0",
   source: { repo: "allenai/cosmos_qa" },
   splits: { train: "train", validation: "validation" },
+  rows: { train: 25_262, validation: 2985 },
   shots: "train",
   fields: {
     passage: "context",

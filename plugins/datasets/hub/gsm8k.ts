@@ -8,6 +8,7 @@ export const gsm8k: DatasetSpec = {
   licence: "MIT",
   source: { repo: "openai/gsm8k", config: "main" },
   splits: { train: "train", test: "test" },
+  rows: { train: 7473, test: 1319 },
   shots: "train",
   evalOnly: true,
   evalKshot: 8,

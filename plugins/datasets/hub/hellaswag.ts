@@ -8,6 +8,7 @@ export const hellaswag: DatasetSpec = {
   licence: "MIT",
   source: { repo: "Rowan/hellaswag" },
   splits: { train: "train", validation: "validation" },
+  rows: { train: 39_905, validation: 10_042 },
   shots: "train",
   fields: { question: "ctx", choices: "endings", answer: { column: "label", form: "index" } },
   wording: {

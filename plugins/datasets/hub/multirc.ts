@@ -5,9 +5,10 @@ export const multirc: DatasetSpec = {
   name: "multirc",
   description: "MultiRC: is this answer to a question about a paragraph right?",
   home: "https://huggingface.co/datasets/aps/super_glue",
-  licence: "see its home",
+  licence: "unknown",
   source: { repo: "aps/super_glue", config: "multirc" },
   splits: { train: "train", validation: "validation" },
+  rows: { train: 27_243, validation: 4848 },
   shots: "train",
   fields: {
     passage: "paragraph",

@@ -5,9 +5,10 @@ export const obqa: DatasetSpec = {
   name: "obqa",
   description: "OpenBookQA: science questions of elementary schools",
   home: "https://huggingface.co/datasets/allenai/openbookqa",
-  licence: "see its home",
+  licence: "unknown",
   source: { repo: "allenai/openbookqa", config: "main" },
   splits: { train: "train", validation: "validation", test: "test" },
+  rows: { train: 4957, validation: 500, test: 500 },
   shots: "train",
   fields: {
     question: "question_stem",

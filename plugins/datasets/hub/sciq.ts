@@ -25,6 +25,7 @@ export const sciq: DatasetSpec = {
   licence: "CC-BY-NC-3.0",
   source: { repo: "allenai/sciq" },
   splits: { train: "train", validation: "validation", test: "test" },
+  rows: { train: 11_679, validation: 1000, test: 1000 },
   shots: "train",
   fields: (row) => asked(row, ""),
   distinctChoices: true,

@@ -22,9 +22,10 @@ export const siqa: DatasetSpec = {
   name: "siqa",
   description: "Social IQa: why people do what they do, and what follows",
   home: "https://huggingface.co/datasets/allenai/social_i_qa",
-  licence: "see its home",
+  licence: "unknown",
   source: { repo: "allenai/social_i_qa" },
   splits: { train: "train", validation: "validation" },
+  rows: { train: 33_410, validation: 1954 },
   shots: "train",
   fields: {
     passage: "context",

@@ -35,6 +35,7 @@ export const snli: DatasetSpec = {
   licence: "CC-BY-SA-4.0",
   source: { repo: "stanfordnlp/snli" },
   splits: { train: "train", validation: "validation", test: "test" },
+  rows: { train: 550_152, validation: 10_000, test: 10_000 },
   shots: "train",
   fields: NLI_FIELDS,
   keep: NLI_LABELLED,

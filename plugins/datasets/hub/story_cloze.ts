@@ -32,6 +32,7 @@ export const storyCloze: DatasetSpec = {
   licence: "on request",
   source: { repo: "LSDSem/story_cloze", config: "2018" },
   splits: { validation: "validation" },
+  rows: { validation: 1571 },
   shots: "validation",
   manual: {
     folder: "story_cloze/2018",

@@ -16,9 +16,10 @@ export const trec: DatasetSpec = {
   name: "trec",
   description: "TREC: which of six kinds of thing does a question ask for?",
   home: "https://huggingface.co/datasets/CogComp/trec",
-  licence: "see its home",
+  licence: "unknown",
   source: { repo: "CogComp/trec" },
   splits: { train: "train", test: "test" },
+  rows: { train: 5452, test: 500 },
   shots: "train",
   fields: {
     question: "text",

@@ -8,6 +8,7 @@ export const truthfulQa: DatasetSpec = {
   licence: "Apache-2.0",
   source: { repo: "truthfulqa/truthful_qa", config: "multiple_choice" },
   splits: { validation: "validation" },
+  rows: { validation: 817 },
   shots: "validation",
   fields: {
     question: "question",

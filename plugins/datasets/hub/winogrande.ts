@@ -7,9 +7,10 @@ export const winogrande: DatasetSpec = {
   name: "winogrande",
   description: "WinoGrande: which of two words fills a blank?",
   home: "https://huggingface.co/datasets/allenai/winogrande",
-  licence: "see its home",
+  licence: "unknown",
   source: { repo: "allenai/winogrande", config: "winogrande_xl" },
   splits: { train: "train", validation: "validation" },
+  rows: { train: 40_398, validation: 1267 },
   shots: "train",
   fields: (row) => {
     const sentence = text(row, "sentence"), options = [text(row, "option1"), text(row, "option2")];

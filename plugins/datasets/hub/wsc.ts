@@ -8,6 +8,7 @@ export const wsc: DatasetSpec = {
   licence: "CC-BY-4.0",
   source: { repo: "ErnestSDavis/winograd_wsc", config: "wsc285" },
   splits: { test: "test" },
+  rows: { test: 285 },
   shots: "test",
   fields: { question: "text", choices: "options", answer: { column: "label", form: "index" } },
   wording: {

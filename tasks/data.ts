@@ -1,0 +1,298 @@
+/** `deno task data ls|show|validate`: which datasets there are, what a model reads of them, and what is wrong in them. */
+import {
+  type Finding,
+  loadPrompts,
+  promptText,
+  type Split,
+  SPLITS,
+  type StoredRow,
+  suggestion,
+  type Tokenizer,
+  UserError,
+  validateDataset,
+  type Validation,
+} from "../core/mod.ts";
+import { chooseSplits, chooseStyle, type ChosenDataset, findDatasets, RUN_FLAGS } from "./_common.ts";
+import { defineFlags, type FlagSet, parseFlags, splitPositionals, type Values } from "./_flags.ts";
+import { note, print } from "./_io.ts";
+import { ProgressBar } from "./_progress.ts";
+import type { Session } from "./_session.ts";
+import { table } from "./_table.ts";
+import { runTask, type Task } from "./_task.ts";
+
+type FoundDataset = Omit<ChosenDataset, "about">;
+
+const { plugin, seed } = RUN_FLAGS, dataDir = RUN_FLAGS["data-dir"];
+
+const LS_FLAGS = defineFlags({
+  "all": { type: "boolean", help: "also those that are another as the research code renders it" },
+  "plugin": plugin,
+});
+
+const SHOW_FLAGS = defineFlags({
+  "n": { type: "number", help: "rows of each split", default: 3, least: 1 },
+  "splits": { type: "string", help: "some of train,validation,test (the first there is)" },
+  "prompt-style": { type: "string", help: "how questions are worded: oe or choice", default: "oe" },
+  "kshot": { type: "number", help: "worked examples in front of each question", default: 0, least: 0 },
+  "model-name": { type: "string", help: "counts tokens as this model does: alias, hf:owner/name or folder" },
+  "seed": seed,
+  "data-dir": dataDir,
+  "plugin": plugin,
+});
+
+const VALIDATE_FLAGS = defineFlags({
+  "splits": { type: "string", help: "some of train,validation,test (all there are)" },
+  "prompt-style": { type: "string", help: "words every question in this style as well" },
+  "data-dir": dataDir,
+  "plugin": plugin,
+});
+
+/** Where most are at home; a table says `hf:` instead. */
+const HUB = "https://huggingface.co/datasets/";
+
+function list(session: Session, { all }: Values<typeof LS_FLAGS>) {
+  const datasets = session.registry.list("dataset").map(({ plugin }) => plugin)
+    .filter(({ name }) => all || !name.endsWith("@seed"));
+  const rowsOf = (
+    rows: Readonly<Partial<Record<Split, number>>> = {},
+    splits: readonly Split[],
+    split: Split,
+  ) => !splits.includes(split) ? "" : rows[split]?.toLocaleString("en") ?? "yes";
+  print(table(
+    ["dataset", "licence", "home", ...SPLITS],
+    datasets.map(({ name, argument, splits, rows, licence = "", home = "" }) => [
+      argument === undefined ? name : `${name}:…`,
+      licence,
+      home.replace(HUB, "hf:"),
+      ...SPLITS.map((split) => rowsOf(rows, splits, split)),
+    ]),
+    3,
+  ));
+  print(
+    `Rows as published, before any are left out; hf: stands for ${HUB}. ` +
+      (all
+        ? ""
+        : "Question datasets and mixtures are also there as the research code renders them: <name>@seed."),
+  );
+  return datasets.map(({ name, description, argument, tags, splits, rows, licence, home, mends }) => ({
+    ...{ name, description, argument, tags, splits, rows, licence, home, mends },
+  }));
+}
+
+/** Tokens of the parts of a prompt, and of all that the model reads; special tokens count. */
+interface TokenCounts {
+  readonly prompt: number;
+  readonly context: number;
+  readonly targetPrompt: number;
+  readonly target: number;
+  readonly read: number;
+}
+
+async function show(session: Session, name: string, flags: Values<typeof SHOW_FLAGS>) {
+  const { n, kshot, seed, "model-name": modelName } = flags;
+  const style = chooseStyle(session, flags["prompt-style"]);
+  const chosen = await chooseOne(session, name, flags);
+  const tokenizer = modelName === undefined ? undefined : await session.tokenizer(modelName);
+  const { dataset, request } = chosen;
+  const splits = flags.splits === undefined
+    ? (await splitsOf(chosen)).slice(0, 1)
+    : chooseSplits(flags.splits, dataset);
+  print(describeDataset(chosen));
+  const shown: unknown[] = [];
+  for (const split of splits) {
+    const rows = await loadPrompts({ dataset, request, split, style, kshot, seed, limit: n });
+    for (const [index, row] of rows.entries()) {
+      const tokens = tokenizer && countTokens(tokenizer, row);
+      print(`\n━━ ${split} ${index + 1}, ${row.id}${tokens ? `: ${tokenText(tokens)}` : ""}\n${marked(row)}`);
+      const { id, prompt, context, targetPrompt, target, output, label, logits } = row;
+      shown.push({
+        ...{ id, split, prompt, context, target_prompt: targetPrompt, target },
+        ...(output === undefined ? {} : { output }),
+        ...(label === undefined ? {} : { query_label: label }),
+        ...(logits === undefined ? {} : { logits }),
+        ...(tokens === undefined ? {} : { tokens }),
+      });
+    }
+  }
+  return { dataset: name, promptStyle: style.name, kshot, seed, rows: shown };
+}
+
+/** The text that a model reads and the right answer, with a mark where each part begins; all between is exact. */
+function marked({ prompt, context, targetPrompt, target, output, label }: StoredRow): string {
+  const answered = output === undefined ? "" : `⟦output⟧${output}`;
+  const labelled = label === undefined ? "" : `⟦query_label⟧${label ?? ""}`;
+  return `⟦prompt⟧${prompt}⟦context⟧${context}⟦target_prompt⟧${targetPrompt}⟦target⟧ ${target}${answered}${labelled}⟦end⟧`;
+}
+
+/** Each part's share in the tokens of the whole, as the text grows. */
+function countTokens(tokenizer: Tokenizer, row: StoredRow): TokenCounts {
+  const { prompt, context, targetPrompt, target } = row;
+  let text = "", before = 0;
+  const [promptTokens, contextTokens, targetPromptTokens, targetTokens] = [
+    prompt,
+    context,
+    targetPrompt,
+    ` ${target}`,
+  ].map((part) => {
+    text += part;
+    const all = tokenizer.encode(text).length, grown = all - before;
+    before = all;
+    return grown;
+  });
+  return {
+    prompt: promptTokens,
+    context: contextTokens,
+    targetPrompt: targetPromptTokens,
+    target: targetTokens,
+    read: tokenizer.encode(promptText(row)).length,
+  };
+}
+
+function tokenText({ prompt, context, targetPrompt, target, read }: TokenCounts): string {
+  return `${read} tokens to read (prompt ${prompt}, context ${context}, target prompt ${targetPrompt}), target ${target}`;
+}
+
+function describeDataset({ name, dataset }: FoundDataset): string {
+  const { description, home, licence, mends = [] } = dataset;
+  return [
+    `${name}: ${description}`,
+    ...(home === undefined ? [] : [`home     ${home}`]),
+    ...(licence === undefined ? [] : [`licence  ${licence}`]),
+    ...mends.map((mend) => `mended   ${mend}`),
+  ].join("\n");
+}
+
+async function validate(session: Session, name: string, flags: Values<typeof VALIDATE_FLAGS>) {
+  const chosen = await chooseOne(session, name, flags);
+  const { dataset, request } = chosen;
+  const style = flags["prompt-style"] === undefined ? undefined : chooseStyle(session, flags["prompt-style"]);
+  using progress = new ProgressBar(`validate ${name}`);
+  const splits = flags.splits === undefined ? await splitsOf(chosen) : chooseSplits(flags.splits, dataset);
+  return await validateDataset({ dataset, request, splits, style, progress });
+}
+
+function summaryText(name: string, results: readonly Validation[]): string {
+  const lines = results.flatMap(({ split, rows, findings }) => [
+    `${name} ${split}: ${rows.toLocaleString("en")} rows, ${findings.length === 0 ? "all sound" : ""}`
+      .replace(
+        /, $/,
+        "",
+      ),
+    ...findings.flatMap(findingLines),
+  ]);
+  return lines.join("\n");
+}
+
+function findingLines({ what, wrong, count, examples }: Finding): string[] {
+  const more = count > examples.length
+    ? [`      and ${(count - examples.length).toLocaleString("en")} more`]
+    : [];
+  return [
+    `  ${wrong ? "wrong" : "note "}  ${what}: ${count.toLocaleString("en")}`,
+    ...examples.map((example) => `      ${example}`),
+    ...more,
+  ];
+}
+
+/** The splits that are there, in their order. */
+async function splitsOf({ dataset, request, name }: FoundDataset): Promise<readonly Split[]> {
+  const there = await dataset.available?.(request) ?? dataset.splits;
+  if (there.length > 0) return SPLITS.filter((split) => there.includes(split));
+  throw new UserError({
+    kind: "data",
+    what: `${name} has no split`,
+    where: name,
+    fix: `put rows into one of ${dataset.splits.join(", ")}`,
+  });
+}
+
+/** One dataset by its name. */
+async function chooseOne(
+  session: Session,
+  name: string,
+  flags: { readonly "data-dir"?: string; readonly "prompt-style"?: string },
+): Promise<FoundDataset> {
+  const datasets = await findDatasets(session, name, {
+    dataDir: flags["data-dir"],
+    promptStyle: flags["prompt-style"],
+  });
+  if (datasets.length === 1) return datasets[0];
+  throw new UserError({
+    kind: "usage",
+    what: `${name} is a collection of ${datasets.length} datasets`,
+    where: "deno task data",
+    fix: `name one of them, as in ${datasets[0].name}`,
+  });
+}
+
+/** The name behind the command, and the flags. */
+function parseNamed<S extends FlagSet>(command: string, flags: S, args: readonly string[]) {
+  const { positionals: [name, ...further], rest } = splitPositionals(args, flags);
+  if (name === undefined) {
+    throw new UserError({
+      kind: "usage",
+      what: "No dataset was named",
+      where: command,
+      fix: `name it, as in ${command} arc; deno task data ls lists them`,
+    });
+  }
+  return { name, values: parseFlags(command, flags, [...rest, ...further]).values };
+}
+
+const COMMANDS: Readonly<Record<string, Task>> = {
+  ls: {
+    command: "deno task data ls",
+    summary: "List the datasets, with their splits, rows, licence and home page.",
+    example: "deno task data ls",
+    flags: LS_FLAGS,
+    async run(args, session) {
+      const { values } = parseFlags(this.command, LS_FLAGS, args);
+      await session.loadPlugins(values.plugin);
+      return list(session, values);
+    },
+  },
+  show: {
+    command: "deno task data show",
+    summary: "Show what a model reads of a dataset, exactly, with a mark where each part begins.",
+    example: "deno task data show facts --n=2 --prompt-style=oe --kshot=1 --model-name=facts",
+    flags: SHOW_FLAGS,
+    async run(args, session) {
+      const { name, values } = parseNamed(this.command, SHOW_FLAGS, args);
+      await session.loadPlugins(values.plugin);
+      return await show(session, name, values);
+    },
+  },
+  validate: {
+    command: "deno task data validate",
+    summary:
+      "Read whole splits and say what is wrong in them: fields, labels, duplicates, empty texts, leaks. Ends " +
+      "with 4 if something is.",
+    example: "deno task data validate offline:runs/mine/labels",
+    flags: VALIDATE_FLAGS,
+    async run(args, session) {
+      const { name, values } = parseNamed(this.command, VALIDATE_FLAGS, args);
+      await session.loadPlugins(values.plugin);
+      const splits = await validate(session, name, values);
+      print(summaryText(name, splits));
+      const wrong = splits.flatMap(({ findings }) => findings.filter(({ wrong }) => wrong));
+      if (wrong.length > 0) session.exitCode = 4;
+      return { dataset: name, sound: wrong.length === 0, splits };
+    },
+  },
+};
+
+if (import.meta.main) {
+  const [command, ...args] = Deno.args;
+  if (command !== undefined && Object.hasOwn(COMMANDS, command)) await runTask(COMMANDS[command], args);
+  if (command === "--help" || command === "-h") {
+    print(
+      "Look at datasets.\n\n" +
+        Object.keys(COMMANDS).map((name) => `  deno task data ${name} --help`).join("\n"),
+    );
+    Deno.exit(0);
+  }
+  const what = command === undefined ? "No command was named" : `Unknown command "${command}"`;
+  const fix = suggestion(command ?? "", Object.keys(COMMANDS));
+  note(new UserError({ kind: "usage", what, where: "deno task data", fix }).message);
+  Deno.exit(2);
+}

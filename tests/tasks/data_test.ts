@@ -1,0 +1,83 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { join } from "node:path";
+import { run, withFolder, writeLabels } from "./_cli.ts";
+
+Deno.test("data ls lists datasets with splits, rows, licence and home, also those of a plugin", () =>
+  withFolder(async (folder) => {
+    const plugin = join(folder, "colours.ts");
+    await Deno.writeTextFile(
+      plugin,
+      `export default { kind: "dataset", name: "acme/colours", version: 1, description: "d", defaults: {},
+        tags: ["eval"], splits: ["test"], rows: { test: 7 }, home: "https://acme.example", licence: "CC0-1.0",
+        async *read() {} };`,
+    );
+    const { code, stdout, stderr } = await run("data ls", [`--plugin=${plugin}`, "--json"]);
+    assertEquals([code, stderr], [0, ""]);
+    const line = (name: string) => stdout.split("\n").find((line) => line.startsWith(name))!.split(/ +/);
+    assertEquals(line("arc "), ["arc", "CC-BY-SA-4.0", "hf:allenai/ai2_arc", "2,251", "570", "2,376"]);
+    assertEquals(line("acme/colours"), ["acme/colours", "CC0-1.0", "https://acme.example", "7"]);
+    const listed = JSON.parse(stdout.trim().split("\n").at(-1)!) as { name: string; rows?: unknown }[];
+    assertEquals(listed.find(({ name }) => name === "wsc")!.rows, { test: 285 });
+  }));
+
+Deno.test("data show prints what a model reads, exactly, with marks and the tokens of each part", async () => {
+  const { code, stdout, stderr } = await run("data show", [
+    "facts",
+    ...["--splits=test", "--n=2", "--kshot=1", "--model-name=facts", "--json"],
+  ]);
+  assertEquals([code, stderr], [0, ""]);
+  const { rows } = JSON.parse(stdout.trim().split("\n").at(-1)!);
+  assertEquals(rows.length, 2);
+  for (const { prompt, context, target_prompt, target, tokens, id } of rows) {
+    const text = `⟦prompt⟧${prompt}⟦context⟧${context}⟦target_prompt⟧${target_prompt}⟦target⟧ ${target}⟦end⟧`;
+    assertStringIncludes(stdout, text);
+    assertStringIncludes(prompt, "Now, answer the next question.\n\n");
+    assertEquals(tokens.read, tokens.prompt + tokens.context + tokens.targetPrompt);
+    assertStringIncludes(stdout, `${id}: ${tokens.read} tokens to read (prompt ${tokens.prompt}, context`);
+  }
+});
+
+Deno.test("data validate ends with 0 where all is sound, and with 4 and a summary where something is wrong", () =>
+  withFolder(async (folder) => {
+    const labels = await writeLabels(folder, 4);
+    const sound = await run("data validate", [`offline:${labels}`]);
+    assertEquals(sound.code, 0, sound.stderr);
+    assertEquals(sound.stdout.split("\n")[0], `offline:${labels} train: 4 rows, all sound`);
+    const path = join(labels, "test", "0.csv");
+    await Deno.writeTextFile(path, `${await Deno.readTextFile(path)} ,,,,x,1\r\n`);
+    const wrong = await run("data validate", [`offline:${labels}`, "--json"]);
+    assertEquals(wrong.code, 4, wrong.stderr);
+    assertStringIncludes(wrong.stdout, `offline:${labels} test: 5 rows\n  wrong  an empty text: 1\n`);
+    const { sound: isSound, splits } = JSON.parse(wrong.stdout.trim().split("\n").at(-1)!);
+    assertEquals([isSound, splits.map(({ rows }: { rows: number }) => rows)], [false, [4, 4, 5]]);
+  }));
+
+Deno.test("data validate goes on behind rows that cannot be read, and counts them", () =>
+  withFolder(async (folder) => {
+    const row = (answerKey: string) =>
+      JSON.stringify({ question: `${answerKey}?`, choices: { text: ["x", "y"] }, answerKey });
+    await Deno.mkdir(join(folder, "arc"));
+    const lines = ["A", "E", "B", "?"].map((key) => `${row(key)}\n`).join("");
+    for (const split of ["train", "test"]) {
+      await Deno.writeTextFile(join(folder, "arc", `${split}.jsonl`), lines);
+    }
+    const { code, stdout } = await run("data validate", ["arc", "--splits=test", `--data-dir=${folder}`]);
+    assertEquals(code, 4);
+    assertStringIncludes(stdout, "arc test: 2 rows\n  wrong  cannot be read: 2\n");
+    assertStringIncludes(stdout, "test.jsonl, line 2: Column");
+    // Both stand in the training split too, from which worked examples are drawn.
+    assertStringIncludes(stdout, "wrong  a question that is among the worked examples: 2");
+  }));
+
+Deno.test("data refuses a command, a dataset and a collection that it cannot use, and says what helps", async () => {
+  const fix = async (task: string, args: string[]) => {
+    const { code, stderr } = await run(task, args);
+    return [code, stderr.trim().split("\n").at(-1)!.trim()];
+  };
+  assertEquals(await fix("data lst", []), [2, 'fix:   did you mean "ls"?']);
+  assertEquals(await fix("data show", ["arcc"]), [2, 'fix:   did you mean "arc"?']);
+  assertEquals(await fix("data show", ["mmlu_pro_all"]), [
+    2,
+    "fix:   name one of them, as in mmlu_pro:biology",
+  ]);
+});
