@@ -58,14 +58,24 @@ export async function sourceRevision(
   return parts.join(" ");
 }
 
-/** A file below `--data-dir` comes before the Hub. */
-async function locate(spec: DatasetSpec, split: string, { dataDir }: DatasetRequest): Promise<Located> {
-  const { name, source } = spec;
-  const folder = dataDir === undefined ? undefined : join(dataDir, name);
-  for (const ending of folder === undefined ? [] : ENDINGS) {
-    const path = join(folder!, `${split}.${ending}`);
-    if (await exists(path)) return { paths: [path], revision: await hashFile(path) };
+/** The file of a split below `--data-dir`, if there is one. */
+export async function findLocal(
+  name: string,
+  split: string,
+  { dataDir }: DatasetRequest,
+): Promise<string | undefined> {
+  for (const ending of dataDir === undefined ? [] : ENDINGS) {
+    const path = join(dataDir!, name, `${split}.${ending}`);
+    if (await exists(path)) return path;
   }
+}
+
+/** A file below `--data-dir` comes before the Hub. */
+async function locate(spec: DatasetSpec, split: string, request: DatasetRequest): Promise<Located> {
+  const { name, source } = spec, { dataDir } = request;
+  const folder = dataDir === undefined ? undefined : join(dataDir, name);
+  const local = await findLocal(name, split, request);
+  if (local !== undefined) return { paths: [local], revision: await hashFile(local) };
   try {
     return await download(spec, split);
   } catch (error) {

@@ -2,13 +2,11 @@
  * Question datasets as data: where the rows lie, which columns mean what, and how the question is worded. Adding one
  * is a page of data and no code.
  */
-import { join } from "node:path";
 import {
   createRng,
   dataError,
   type Dataset,
   type DatasetRequest,
-  exists,
   hashFile,
   type Question,
   type Split,
@@ -16,7 +14,7 @@ import {
   UserError,
 } from "../../core/mod.ts";
 import { findManual, type ManualFile, missingManual, readManual } from "./manual.ts";
-import { type DataRow, readSource, sourceRevision } from "./source.ts";
+import { type DataRow, findLocal, readSource, sourceRevision } from "./source.ts";
 
 /** In what every dataset differs from what the research code renders. */
 export const COMMON_MEND = "a question never stands among its own worked examples";
@@ -205,9 +203,7 @@ async function* rowsOf(spec: DatasetSpec, from: string, request: DatasetRequest)
 export async function checkHere(spec: DatasetSpec, request: DatasetRequest): Promise<void> {
   const { name, manual, shots } = spec;
   if (manual === undefined || await findManual(manual, request) !== undefined) return;
-  for (const extension of request.dataDir === undefined ? [] : ["parquet", "jsonl"]) {
-    if (await exists(join(request.dataDir!, name, `${shots}.${extension}`))) return;
-  }
+  if (await findLocal(name, shots, request) !== undefined) return;
   throw missingManual(name, manual, request);
 }
 
