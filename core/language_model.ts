@@ -108,6 +108,11 @@ export interface LoraOptions {
   readonly rankPattern?: Readonly<Record<string, number>>;
   /** Other alphas, in the same way. */
   readonly alphaPattern?: Readonly<Record<string, number>>;
+  /**
+   * Token ids from whose last occurrence on the adapter acts; on tokens before it, and where they do not occur, the
+   * model is the frozen one. PEFT calls this activated LoRA. Absent, it acts on all tokens.
+   */
+  readonly invocationTokens?: readonly number[];
 }
 
 /** What an adapter's folder says besides. */

@@ -19,6 +19,7 @@ const TYPES: readonly unknown[] = ["LORA", "CALIBRATED_LORA"];
 
 /** Settings that are understood. */
 const READ: ReadonlySet<string> = new Set([
+  "alora_invocation_tokens",
   "alpha_pattern",
   "base_model_name_or_path",
   "exclude_modules",
@@ -70,6 +71,7 @@ export async function writeAdapterConfig(
 ): Promise<void> {
   const { excludeModules, layersToTransform, layersPattern, useRslora, loraBias, rankPattern, alphaPattern } =
     options;
+  const { invocationTokens } = options;
   await writeJsonAtomic(path, {
     peft_type: "LORA",
     task_type: "CAUSAL_LM",
@@ -90,6 +92,7 @@ export async function writeAdapterConfig(
     ...(loraBias ? { lora_bias: true } : {}),
     ...(rankPattern ? { rank_pattern: rankPattern } : {}),
     ...(alphaPattern ? { alpha_pattern: alphaPattern } : {}),
+    ...(invocationTokens ? { alora_invocation_tokens: invocationTokens } : {}),
   });
 }
 
@@ -144,6 +147,10 @@ function readOptions(fields: Fields): LoraOptions {
       "alphaPattern",
       fields.optional("alpha_pattern", "numbers above 0, by layer", recordOf(isAlpha)),
     ),
+    ...present(
+      "invocationTokens",
+      fields.optional("alora_invocation_tokens", "a list of token ids", isTokens),
+    ),
   };
 }
 
@@ -190,6 +197,7 @@ const isPlainNames = (value: unknown): value is string | string[] =>
 const isLayer = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0;
 const isLayers = (value: unknown): value is number | number[] =>
   isLayer(value) || Array.isArray(value) && value.every(isLayer);
+const isTokens = (value: unknown): value is number[] => Array.isArray(value) && value.every(isLayer);
 const isRank = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 1;
 const isAlpha = (value: unknown): value is number => typeof value === "number" && value > 0;
 const isDropout = (value: unknown): value is number => typeof value === "number" && value >= 0 && value < 1;

@@ -30,6 +30,12 @@ export interface CachedSequence {
   readonly cached: number;
   /** Row of the cache at which the sequence begins. */
   readonly firstSlot: number;
+  /** Row of the cache from which on the new tokens are put; behind the cached ones unless given. */
+  readonly newSlot?: number;
+  /** Tokens that the sequence will have, where more will follow: some rotary positions depend on that. */
+  readonly length?: number;
+  /** Number of the example and of its branch, in dropout; needed where there is any. */
+  readonly example?: { readonly id: number; readonly branch: number };
 }
 
 /** A batch on the GPU. `free` gives all of it back, but for the cache. */
@@ -151,44 +157,65 @@ function segmentsOf(groups: readonly TokenGroup[]): Segment[] {
   })));
 }
 
+/** How new tokens behind a cache are to be run. */
+export interface CachedBatch {
+  readonly sequences: readonly CachedSequence[];
+  /** Keys and values of every layer. */
+  readonly layers: readonly Tensor[];
+  /** Whether all of them run with the adapter, or none. */
+  readonly adapted: boolean;
+  /** Rows whose hidden state is wanted: each sequence's last unless given. */
+  readonly outputs?: readonly number[];
+  /** Whether a backward pass will follow, which takes what lies in the cache as it is. */
+  readonly backward?: boolean;
+}
+
 /**
- * Packs new tokens of sequences that go on in a cache: prefill and decode alike. The output is each one's last.
+ * Packs new tokens of sequences that go on in a cache: prefill and decode alike, and training behind a frozen prefix.
  *
  * @param headGroup query heads that share a key/value head
  */
-export function packCached(
-  gpu: Gpu,
-  sequences: readonly CachedSequence[],
-  layers: readonly Tensor[],
-  headGroup: number,
-  adapted: boolean,
-): PackedBatch {
+export function packCached(gpu: Gpu, batch: CachedBatch, headGroup: number): PackedBatch {
+  const { sequences, layers, adapted, backward = false } = batch;
   const rowTile = headGroup <= SMALL_TILE && sequences.every(({ tokens }) => tokens.length === 1)
     ? SMALL_TILE
     : ROW_TILE;
-  const outputs: number[] = [];
+  const ends: number[] = [];
   let rows = 0;
-  const segments = sequences.map(({ tokens, cached, firstSlot }): Segment => {
-    const start = rows;
-    rows += tokens.length;
-    outputs.push(rows - 1);
-    return { start, length: tokens.length, own: { start: firstSlot, end: firstSlot + cached + 1 } };
+  const slotOf = ({ firstSlot, cached, newSlot = firstSlot + cached }: CachedSequence) => newSlot;
+  const segments = sequences.map((sequence): Segment => {
+    const { tokens: { length }, cached, firstSlot } = sequence, own = slotOf(sequence), start = rows;
+    ends.push((rows += length) - 1);
+    const prefix = { start: firstSlot, end: firstSlot + cached };
+    return { start, length, prefix, own: { start: own, end: own + 1 } };
   });
   const positions = sequences.flatMap(({ tokens, cached }) => tokens.map((_, index) => cached + index));
-  const slots = sequences.flatMap(({ tokens, cached, firstSlot }) =>
-    tokens.map((_, index) => firstSlot + cached + index)
-  );
+  const outputs = batch.outputs ?? ends;
+  const options = { group: headGroup, rowTile };
+  const tiles = attentionTiles(segments, options);
+  // In the backward pass a row's keys are those of its own sequence among the rows.
+  const own = segments.map(({ start, length }) => ({ start, length, own: { start, end: start + 1 } }));
   return upload(gpu, {
     ids: sequences.flatMap(({ tokens }) => tokens),
     positions,
-    lengths: sequences.flatMap(({ tokens, cached }) => tokens.map(() => cached + tokens.length)),
-    counters: [],
+    lengths: sequences.flatMap(({ tokens, cached, length = cached + tokens.length }) =>
+      tokens.map(() => length)
+    ),
+    counters: sequences.flatMap(({ tokens, cached, example }) =>
+      example === undefined
+        ? []
+        : tokens.map((_, index) => (dropoutUid(example.id, example.branch) + cached + index) >>> 0)
+    ),
     outputs,
     adaptedRows: adapted ? rows : 0,
     adaptedOutputs: adapted ? outputs.length : 0,
     rowTile,
-    tiles: attentionTiles(segments, { group: headGroup, rowTile }),
-    cache: { slots, layers },
+    tiles,
+    backward: backward ? { tiles, keyTiles: attentionKeyTiles(own, options) } : undefined,
+    cache: {
+      slots: sequences.flatMap((sequence) => sequence.tokens.map((_, index) => slotOf(sequence) + index)),
+      layers,
+    },
   });
 }
 

@@ -134,7 +134,7 @@ async function nextTokens(
 ): Promise<{ tokens: Uint32Array; logprobs: Float32Array }> {
   const { gpu, weights: { head } } = model;
   const count = rows.length, vocabulary = head.rows, stride = Math.ceil(vocabulary / 4) * 4;
-  const batch = packCached(gpu, sequences, cache, model.headGroup, active !== undefined);
+  const batch = packCached(gpu, { sequences, layers: cache, adapted: active !== undefined }, model.headGroup);
   const { hidden } = model.forward(batch, active && { ...active, rows: batch.adaptedRows });
   const logits = gpu.tensor("logits", "f32", [count, stride]);
   linear(gpu, head, hidden, count, { y: logits, stride, first: 0 });

@@ -25,7 +25,8 @@ import type { Rng } from "../core/rng.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import type { Tensor } from "../kernels/tensor.ts";
 import { LoraAdapter } from "./adapter.ts";
-import { checkSequences, packGroups } from "./batch.ts";
+import { type ActivatedPath, checkActsThroughout, cutPath } from "./activation.ts";
+import { checkSequences, packCached, type PackedBatch, packGroups } from "./batch.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { Classifier, FeatureTrainer } from "./classifier.ts";
 import { readConfigFile } from "./config_file.ts";
@@ -37,6 +38,7 @@ import { averages, logitsOf } from "./ops.ts";
 import { checkTargets } from "./lora_sites.ts";
 import { loadAdapter, saveAdapter } from "./peft.ts";
 import { openTokenizer, tokenizerPath } from "./tokenizer.ts";
+import { PrefixCache } from "./prefix_cache.ts";
 import { LoraTrainer } from "./trainer.ts";
 import { allTensors, type LoadOptions, loadWeights } from "./weights.ts";
 
@@ -200,19 +202,20 @@ class LlamaLanguageModel implements OpenModel {
     if (!(batchSize >= 1)) throw new RangeError(`tokenLogits() needs a batchSize from 1, got ${batchSize}`);
     checkSequences(sequences, this.contextLength);
     const ids = gpu.upload("answer tokens", Uint32Array.from(tokens));
+    const own = ownAdapter(adapter);
+    // Nobody asks twice about one sequence.
+    const prefixes = own?.options.invocationTokens ? new PrefixCache(this.transformer, 0) : undefined;
     try {
       for (let start = 0; start < sequences.length; start += batchSize) {
-        const logits = await this.#lastLogits(
-          sequences.slice(start, start + batchSize),
-          ids,
-          ownAdapter(adapter),
-        );
+        const batch = sequences.slice(start, start + batchSize);
+        const logits = await this.#lastLogits(batch, ids, prefixes, own);
         for (let row = 0; row < logits.length; row += tokens.length) {
           yield [...logits.subarray(row, row + tokens.length)];
         }
       }
     } finally {
       gpu.free(ids);
+      prefixes?.free();
     }
   }
 
@@ -228,6 +231,7 @@ class LlamaLanguageModel implements OpenModel {
     { layers, batchSize, adapter }: HiddenStateOptions,
   ): AsyncIterable<Float32Array<ArrayBuffer>> {
     if (!(batchSize >= 1)) throw new RangeError(`hiddenStates() needs a batchSize from 1, got ${batchSize}`);
+    checkActsThroughout("Reading hidden states", adapter?.options);
     const numbers = layerNumbers(layers, this.blocks);
     checkSpans(spans, this.contextLength);
     for (let start = 0; start < spans.length; start += batchSize) {
@@ -317,20 +321,50 @@ class LlamaLanguageModel implements OpenModel {
   }
 
   /** Logits of some tokens behind each sequence: `[sequences · tokens]`. */
-  async #lastLogits(sequences: readonly (readonly number[])[], ids: Tensor, adapter?: LoraAdapter) {
+  async #lastLogits(
+    sequences: readonly (readonly number[])[],
+    ids: Tensor,
+    prefixes: PrefixCache | undefined,
+    adapter?: LoraAdapter,
+  ) {
     const { gpu, weights: { head } } = this.transformer;
+    const invocation = adapter?.options.invocationTokens;
+    const paths = sequences.map((tokens) => invocation && cutPath(tokens, invocation));
+    // Those on which the adapter acts from some token on, and those on which it acts throughout, or not at all.
+    const parts = Object.groupBy(sequences.keys(), (index) => paths[index] ? "activated" : "plain");
+    const values = new Float32Array(sequences.length * ids.shape[0]);
+    for (const [kind, rows] of Object.entries(parts)) {
+      const batch = kind === "activated"
+        ? this.#packActivated(rows.map((row) => paths[row]!), prefixes!)
+        : this.#packWhole(rows.map((row) => sequences[row]), invocation ? undefined : adapter);
+      const { hidden } = this.transformer.forward(batch, adapter && { adapter, rows: batch.adaptedRows });
+      const logits = logitsOf(gpu, head, hidden, ids, rows.length);
+      batch.free();
+      gpu.free(hidden);
+      const found = await gpu.readF32(logits);
+      gpu.free(logits);
+      const count = ids.shape[0];
+      rows.forEach((row, index) =>
+        values.set(found.subarray(index * count, (index + 1) * count), row * count)
+      );
+    }
+    return values;
+  }
+
+  /** Whole sequences, each with its last token as output. */
+  #packWhole(sequences: readonly (readonly number[])[], adapter?: LoraAdapter): PackedBatch {
+    const { gpu, headGroup } = this.transformer;
     const groups = sequences.map((prefix, id) => ({ id, prefix, branches: [] }));
     let end = 0;
     const outputs = groups.map(({ prefix }) => (end += prefix.length) - 1);
     const [adapted, plain] = adapter ? [groups, []] : [[], groups];
-    const batch = packGroups(gpu, { adapted, plain, outputs, backward: false }, this.transformer.headGroup);
-    const { hidden } = this.transformer.forward(batch, adapter && { adapter, rows: batch.adaptedRows });
-    const logits = logitsOf(gpu, head, hidden, ids, sequences.length);
-    batch.free();
-    gpu.free(hidden);
-    const values = await gpu.readF32(logits);
-    gpu.free(logits);
-    return values;
+    return packGroups(gpu, { adapted, plain, outputs, backward: false }, headGroup);
+  }
+
+  /** The same of sequences on which an adapter acts from some token on; what stands before is put into the cache. */
+  #packActivated(paths: readonly ActivatedPath[], prefixes: PrefixCache): PackedBatch {
+    const { gpu, headGroup } = this.transformer;
+    return packCached(gpu, { ...prefixes.prepare(paths), adapted: true }, headGroup);
   }
 }
 

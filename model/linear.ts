@@ -10,8 +10,8 @@ import type { Tensor } from "../kernels/tensor.ts";
 import type { LoraAdapter, LoraSite } from "./adapter.ts";
 import { type Matrix, rowsOf } from "./matrix.ts";
 
-/** Rows up to which a product is bound by loading the weights, not by arithmetic. */
-const SKINNY_ROWS = 4;
+/** Rows up to which a product is bound by loading the weights, not by arithmetic; sums may then be in another order. */
+export const SKINNY_ROWS = 4;
 
 /** An adapter at work: on the first rows of a batch, with dropout while it is trained. */
 export interface ActiveAdapter {

@@ -119,6 +119,21 @@ export class Llama {
     return { hidden, saved };
   }
 
+  /** Puts keys and values of a batch into its cache; what no key or value depends on is not computed. */
+  fill(batch: PackedBatch): void {
+    const { gpu, weights: { embedding, layers } } = this;
+    const angles = this.#angles(batch);
+    let x = embed(gpu, embedding, batch.ids, batch.rows);
+    layers.slice(0, -1).forEach((layer, index) => {
+      const { y, ...kept } = this.#block(layer, index, x, batch, angles, undefined, false);
+      gpu.free(...tensorsOf(kept));
+      x = y;
+    });
+    const { qkv } = this.#project(layers.at(-1)!, layers.length - 1, x, batch, angles, undefined);
+    this.#freeAngles(angles);
+    gpu.free(x, qkv);
+  }
+
   /**
    * Hidden states `[U, C]` of the output rows after some layers, in their order; goes no further than the highest.
    *
@@ -236,21 +251,11 @@ export class Llama {
     angles: Angles,
     active: ActiveAdapter | undefined,
   ) {
-    const { gpu, description: { heads, kvHeads, headDim, normEpsilon } } = this;
-    const { rows } = batch;
-    const z = new Map<LinearName, Tensor>();
-    const normed = norm(gpu, x, layer.inputNorm, rows, normEpsilon);
-    const qkv = gpu.tensor("qkv", "f32", [rows, this.#qkvWidth]);
-    const part = (first: number) => ({ y: qkv, stride: this.#qkvWidth, first });
-    this.#linear(layer, index, "q_proj", normed, rows, part(0), active, z);
-    this.#linear(layer, index, "k_proj", normed, rows, part(heads * headDim), active, z);
-    this.#linear(layer, index, "v_proj", normed, rows, part((heads + kvHeads) * headDim), active, z);
-    gpu.free(normed);
-    rotate(gpu, angles, qkv, { rows, heads: heads + kvHeads, direction: 1 });
-    if (batch.cache) store(gpu, qkv, batch.cache.slots, batch.cache.layers[index], rows, heads * headDim);
+    const { gpu, description: { heads, headDim } } = this;
+    const { rows, schedule: { tiles, rowTile } } = batch;
+    const { qkv, z } = this.#project(layer, index, x, batch, angles, active);
     const attended = gpu.tensor("attended", "f32", [rows, heads * headDim]);
     const lse = gpu.tensor("lse", "f32", [rows, heads]);
-    const { tiles, rowTile } = batch.schedule;
     const { kv, keyFirst } = this.#keysOf(batch, index, qkv);
     gpu.run(attention, {
       params: {
@@ -264,6 +269,30 @@ export class Llama {
       constants: { head_dim: headDim, row_tile: rowTile },
     });
     return { qkv, attended, lse, z };
+  }
+
+  /** Norm, q, k, v and rotation of one layer; keys and values also go into the cache, if there is one. */
+  #project(
+    layer: LayerWeights,
+    index: number,
+    x: Tensor,
+    batch: PackedBatch,
+    angles: Angles,
+    active: ActiveAdapter | undefined,
+  ) {
+    const { gpu, description: { heads, kvHeads, headDim, normEpsilon } } = this;
+    const { rows } = batch;
+    const z = new Map<LinearName, Tensor>();
+    const normed = norm(gpu, x, layer.inputNorm, rows, normEpsilon);
+    const qkv = gpu.tensor("qkv", "f32", [rows, this.#qkvWidth]);
+    const part = (first: number) => ({ y: qkv, stride: this.#qkvWidth, first });
+    this.#linear(layer, index, "q_proj", normed, rows, part(0), active, z);
+    this.#linear(layer, index, "k_proj", normed, rows, part(heads * headDim), active, z);
+    this.#linear(layer, index, "v_proj", normed, rows, part((heads + kvHeads) * headDim), active, z);
+    gpu.free(normed);
+    rotate(gpu, angles, qkv, { rows, heads: heads + kvHeads, direction: 1 });
+    if (batch.cache) store(gpu, qkv, batch.cache.slots, batch.cache.layers[index], rows, heads * headDim);
+    return { qkv, z };
   }
 
   /** Norm and feed-forward block of one layer, added to its middle. */

@@ -6,7 +6,8 @@ import { divergence, DIVERGENCE_KIND } from "../kernels/divergence.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import type { Tensor } from "../kernels/tensor.ts";
 import type { LoraAdapter } from "./adapter.ts";
-import { packGroups } from "./batch.ts";
+import { checkActsThroughout, cutExamples } from "./activation.ts";
+import { packCached, type PackedBatch, packGroups } from "./batch.ts";
 import type { Classifier } from "./classifier.ts";
 import { type ActiveAdapter, linearBackward } from "./linear.ts";
 import type { Forward, Llama } from "./llama.ts";
@@ -19,7 +20,11 @@ import {
   planLosses,
 } from "./loss_plan.ts";
 import { AdamW } from "./optimizer.ts";
+import { PrefixCache } from "./prefix_cache.ts";
 import { logitLayout, vocabularyLogits } from "./vocabulary.ts";
+
+/** Bytes of keys and values that are kept from step to step, where the adapter does not act on all tokens. */
+const PREFIX_BYTES = 1 << 28;
 
 /** Workgroups that a LoRA gradient is spread over, so that small models too keep all cores busy. */
 const GRADIENT_WORKGROUPS = 32;
@@ -33,6 +38,7 @@ export class LoraTrainer implements Trainer {
   readonly #seed: number;
   readonly #classifier?: Classifier;
   readonly #optimizer: AdamW;
+  readonly #prefixes?: PrefixCache;
 
   /** @param parts `reference`: adapter of the model that divergences are measured from; the frozen model if absent */
   constructor(
@@ -49,6 +55,7 @@ export class LoraTrainer implements Trainer {
         "train a new adapter; this one can be evaluated",
       );
     }
+    checkActsThroughout("The reference of a divergence", reference?.options);
     const { gpu } = model;
     const narrowest = Math.min(...adapter.sites.map(({ inputs, outputs }) => Math.min(inputs, outputs)));
     const splits = Math.ceil(GRADIENT_WORKGROUPS / Math.ceil(narrowest / (4 * gpu.adapter.lanes)));
@@ -58,6 +65,7 @@ export class LoraTrainer implements Trainer {
     this.#reference = reference;
     this.#seed = seed;
     this.#classifier = classifier;
+    if (adapter.options.invocationTokens) this.#prefixes = new PrefixCache(model, PREFIX_BYTES);
     this.#optimizer = new AdamW(gpu, [
       { prefix: "", values: adapter.values, splits },
       ...(classifier ? [{ prefix: "classifier.", values: classifier.values, splits: 1 }] : []),
@@ -109,19 +117,18 @@ export class LoraTrainer implements Trainer {
 
   free(): void {
     this.#optimizer.free();
+    this.#prefixes?.free();
   }
 
   /** Losses of some examples of a batch of `total`, and with `backward` their gradients. */
   #run(examples: readonly TrainingExample[], total: number, losses: LossSum, backward: boolean): void {
     const gpu = this.#gpu;
-    const whole = planLosses(examples);
-    if (whole.classes.length > 0 && !this.#classifier) {
+    const { batch, plan, reference } = this.#prefixes
+      ? this.#packActivated(examples, this.#prefixes, backward)
+      : this.#pack(examples, backward);
+    if (plan.classes.length > 0 && !this.#classifier) {
       throw new TypeError("A class loss needs a trainer that was given a classifier");
     }
-    const { plan, reference } = this.#reference
-      ? this.#passReference(whole, this.#reference)
-      : { plan: whole, reference: undefined };
-    const batch = packGroups(gpu, { ...plan, backward }, this.#model.headGroup);
     const { dropout: probability } = this.#adapter.options;
     const active: ActiveAdapter = {
       adapter: this.#adapter,
@@ -144,6 +151,26 @@ export class LoraTrainer implements Trainer {
       gpu.free(dHidden);
     }
     batch.free();
+  }
+
+  #pack(examples: readonly TrainingExample[], backward: boolean): PackedExamples {
+    const whole = planLosses(examples);
+    const { plan, reference } = this.#reference
+      ? this.#passReference(whole, this.#reference)
+      : { plan: whole, reference: undefined };
+    return { batch: packGroups(this.#gpu, { ...plan, backward }, this.#model.headGroup), plan, reference };
+  }
+
+  /** Only the tokens that the adapter acts on; what stands before them is in the cache. */
+  #packActivated(
+    whole: readonly TrainingExample[],
+    prefixes: PrefixCache,
+    backward: boolean,
+  ): PackedExamples {
+    const { branches, examples } = cutExamples(whole, this.#adapter.options.invocationTokens!);
+    const plan = planLosses(examples), { outputs } = plan;
+    const options = { ...prefixes.prepare(branches), adapted: true, outputs, backward };
+    return { batch: packCached(this.#gpu, options, this.#model.headGroup), plan };
   }
 
   /**
@@ -260,6 +287,14 @@ export class LoraTrainer implements Trainer {
   get #width(): number {
     return this.#model.description.width;
   }
+}
+
+/** Examples as they are run, and the losses that read them. */
+interface PackedExamples {
+  readonly batch: PackedBatch;
+  readonly plan: LossPlan;
+  /** Hidden states of the reference, where that is another adapter. */
+  readonly reference?: Tensor;
 }
 
 /** Collects the losses of rows on the GPU until they are wanted. */

@@ -12,7 +12,7 @@ import { readConfigFile } from "../../model/config_file.ts";
 import { Llama } from "../../model/llama.ts";
 import { loadAdapter } from "../../model/peft.ts";
 import { loadWeights } from "../../model/weights.ts";
-import { allLogits } from "../model/_logits.ts";
+import { activatedLogits, allLogits } from "../model/_logits.ts";
 
 const [folder, adapterFolder] = Deno.args;
 const sequences: number[][] = await new Response(Deno.stdin.readable).json();
@@ -25,7 +25,12 @@ using checkpoint = await Checkpoint.open(folder);
 const model = new Llama(gpu, description, await loadWeights(gpu, checkpoint, description));
 const adapter = await loadAdapter(gpu, description, adapterFolder);
 const logits: number[][] = [];
-for (const tokens of sequences) logits.push([...(await allLogits(model, tokens, adapter)).at(-1)!]);
+for (const tokens of sequences) {
+  const [last] = adapter.options.invocationTokens
+    ? await activatedLogits(model, [tokens], adapter)
+    : (await allLogits(model, tokens, adapter)).slice(-1);
+  logits.push([...last]);
+}
 await new Response(JSON.stringify({ scales: adapter.sites.map(({ scale }) => scale), logits })).body!
   .pipeTo(Deno.stdout.writable);
 gpu.destroy();

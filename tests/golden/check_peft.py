@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import torch
-from peft import PeftModel
+from peft import PeftConfig, PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
@@ -26,7 +26,10 @@ def main():
     frozen = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32, attn_implementation="eager").eval()
     vocabulary = frozen.config.vocab_size
     generator = torch.Generator().manual_seed(7)
-    sequences = [torch.randint(vocabulary, (length,), generator=generator).tolist() for length in LENGTHS]
+    # Those from whose place on the adapter acts, if there are any; behind them a few more.
+    invocation = PeftConfig.from_pretrained(adapter_folder).alora_invocation_tokens or []
+    sequences = [random_tokens(vocabulary, length, generator) + invocation + random_tokens(vocabulary, 3, generator)
+                 for length in LENGTHS]
     base = [last_logits(frozen, tokens) for tokens in sequences]
     model = PeftModel.from_pretrained(frozen, adapter_folder).eval()
     # PEFT only warns of a tensor that is missing, or has no place.
@@ -37,6 +40,10 @@ def main():
     theirs = [last_logits(model, tokens) for tokens in sequences]
     ours = [torch.tensor(logits) for logits in our_logits(model_folder, adapter_folder, sequences)]
     compare(base, theirs, ours)
+
+
+def random_tokens(vocabulary, length, generator):
+    return torch.randint(vocabulary, (length,), generator=generator).tolist()
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@ import { createRng } from "../../core/rng.ts";
 import type { LoraOptions, TrainingExample } from "../../core/types.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { LoraAdapter } from "../../model/adapter.ts";
+import { moduleName } from "../../model/lora_sites.ts";
 import { saveAdapter } from "../../model/peft.ts";
 import { readDescription } from "./_golden.ts";
 
@@ -109,4 +110,21 @@ export async function writeOurs(gpu: Gpu, kind: string, folder: string): Promise
   gpu.write(adapter.values, values);
   await saveAdapter(adapter, folder, model);
   adapter.free();
+}
+
+/** The parts of a flat vector, by PEFT's names, without the padding of the rank. */
+export function byName(adapter: LoraAdapter, values: Float32Array): Map<string, Float32Array> {
+  return new Map(
+    adapter.sites.flatMap(({ layer, name, rank, paddedRank, inputs, outputs, aFirst, bFirst }) => {
+      const prefix = `base_model.model.${moduleName(layer, name)}`;
+      const b = Float32Array.from(
+        { length: outputs * rank },
+        (_, index) => values[bFirst + Math.floor(index / rank) * paddedRank + index % rank],
+      );
+      return [
+        [`${prefix}.lora_A.weight`, values.slice(aFirst, aFirst + rank * inputs)] as const,
+        [`${prefix}.lora_B.weight`, b] as const,
+      ];
+    }),
+  );
 }

@@ -140,7 +140,7 @@ gpuTest(
       { tokens: [7, 8, 9], cached: 0, firstSlot: 20 },
       { tokens: [5], cached: 4, firstSlot: 0 },
     ];
-    const packed = packCached(gpu, sequences, [], 2, true);
+    const packed = packCached(gpu, { sequences, layers: [], adapted: true }, 2);
     const read = async (tensor: Tensor) => [...(await gpu.read(tensor))[0]];
     assertEquals(await read(packed.ids), [7, 8, 9, 5]);
     assertEquals(await read(packed.positions), [0, 1, 2, 4]);
@@ -150,7 +150,33 @@ gpuTest(
     assertEquals([packed.adaptedRows, packed.adaptedOutputs], [4, 2]);
     // The first query of each sees what is cached and itself.
     const tiles = sorted(await read(packed.schedule.tiles), 8);
-    assertEquals(tiles.map(([row, , , , , start, end]) => [row, start, end]), [[0, 20, 21], [3, 0, 5]]);
+    assertEquals(tiles.map(([row, , , ...keys]) => [row, ...keys.slice(0, 4)]), [
+      [0, 20, 20, 20, 21],
+      [3, 0, 4, 4, 5],
+    ]);
+    packed.free();
+  },
+);
+
+gpuTest(
+  "packCached() puts new tokens apart from those they go on from, and differentiates them alone",
+  async (gpu) => {
+    const sequences = [
+      { tokens: [7, 8], cached: 3, firstSlot: 0, newSlot: 40, example: { id: 2, branch: 1 } },
+      { tokens: [5], cached: 3, firstSlot: 0, newSlot: 42, length: 9, example: { id: 2, branch: 2 } },
+    ];
+    const options = { sequences, layers: [], adapted: true, outputs: [0, 2], backward: true };
+    const packed = packCached(gpu, options, 2);
+    const read = async (tensor: Tensor) => [...(await gpu.read(tensor))[0]];
+    assertEquals(await read(packed.cache!.slots), [40, 41, 42]);
+    assertEquals([packed.rowPositions, packed.rowLengths], [[3, 4, 3], [5, 5, 9]]);
+    const uid = (branch: number) => (2 * 4 + branch) * 2 ** 14 + 3;
+    assertEquals(await read(packed.counters), [uid(1), uid(1) + 1, uid(2)]);
+    assertEquals([await read(packed.outputs), packed.adaptedOutputs], [[0, 2], 2]);
+    const keys = sorted(await read(packed.schedule.backward!.tiles), 8).map((tile) => tile.slice(3, 7));
+    assertEquals(keys, [[0, 3, 40, 41], [0, 3, 42, 43]]);
+    // Their own keys, each up to the end of its sequence.
+    assertEquals(sorted(await read(packed.schedule.backward!.keyTiles), 4), [[0, 2, 2, 0], [2, 1, 3, 0]]);
     packed.free();
   },
 );
@@ -161,7 +187,7 @@ gpuTest(
     await Promise.resolve();
     const one = { tokens: [1], cached: 2, firstSlot: 0 }, two = { tokens: [1, 2], cached: 0, firstSlot: 8 };
     const rowTile = (sequences: typeof one[], headGroup: number) => {
-      const packed = packCached(gpu, sequences, [], headGroup, false);
+      const packed = packCached(gpu, { sequences, layers: [], adapted: false }, headGroup);
       packed.free();
       return packed.schedule.rowTile;
     };

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { gunzipSync } from "node:zlib";
 import { UserError } from "../../core/errors.ts";
 import { answerTokens } from "../../core/query.ts";
@@ -266,6 +266,43 @@ gpuTest("LanguageModel trains an adapter that gives the same logits once saved a
     [trainer, adapter, loaded].forEach((item) => item.free());
   });
 });
+
+gpuTest(
+  "LanguageModel.tokenLogits() gives PEFT's logits of an activated adapter, on sequences with and without its tokens",
+  async (gpu) => {
+    const folder = new URL("../golden/activated/gqa2-bf16", import.meta.url).pathname;
+    const { sequences } = JSON.parse(await Deno.readTextFile(`${folder}/expected.json`));
+    const tokens = [12, 3, 96], all = sequences.map((sequence: { tokens: number[] }) => sequence.tokens);
+    await withModel(gpu, async (model) => {
+      const adapter = await model.loadAdapter(folder);
+      for (const batchSize of [1, 3, 8]) {
+        const found = await logits(model, all, tokens, batchSize, adapter);
+        found.forEach((row, index) => {
+          const expected = tokens.map((token) => sequences[index].logits[token]);
+          assertClose(row, expected, { absolute: 2e-4, relative: 1e-4 });
+        });
+      }
+      adapter.free();
+    });
+  },
+);
+
+gpuTest(
+  "LanguageModel refuses an activated adapter where it would have to act on all tokens",
+  async (gpu) => {
+    await withModel(gpu, async (model) => {
+      const adapter = await model.createAdapter({ ...LORA, invocationTokens: [5] }, createRng(1));
+      const plain = await model.createAdapter(LORA, createRng(1));
+      const span = { tokens: [1, 5], first: 1, end: 2 };
+      const states = model.hiddenStates([span], { layers: [-1], batchSize: 1, adapter });
+      await assertRejects(() => Array.fromAsync(states), UserError, "invocation tokens");
+      const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 };
+      const create = () => model.createTrainer(plain, optimizer, 1, { reference: adapter });
+      assertThrows(create, UserError, "invocation tokens");
+      [adapter, plain].forEach((item) => item.free());
+    });
+  },
+);
 
 gpuTest("LanguageModel refuses an adapter that it did not make", async (gpu) => {
   await withModel(gpu, async (model) => {

@@ -1,6 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
 import type { OptimizerOptions } from "../../core/types.ts";
-import type { LoraAdapter } from "../../model/adapter.ts";
 import { moduleName } from "../../model/lora_sites.ts";
 import { loadAdapter, saveAdapter } from "../../model/peft.ts";
 import { SafetensorsFile } from "../../model/safetensors.ts";
@@ -10,7 +9,7 @@ import { gpuTest } from "../kernels/_gpu.ts";
 import { readRaw, withFolder } from "./_files.ts";
 import { readDescription, withGolden } from "./_golden.ts";
 import { allLogits } from "./_logits.ts";
-import { OUR_KINDS, PEFT_KINDS, peftPath, readGoldenAdapter, writeOurs } from "./_peft.ts";
+import { byName, OUR_KINDS, PEFT_KINDS, peftPath, readGoldenAdapter, writeOurs } from "./_peft.ts";
 
 /** As for the models without these adapters: f32 against f32 in another order of summation. */
 const LOGITS = { absolute: 2e-4, relative: 1e-4 };
@@ -136,21 +135,4 @@ for (const kind of PEFT_KINDS.filter((kind) => !["default-names", "f16", "bf16"]
 
 async function readObject(path: string): Promise<Record<string, unknown>> {
   return JSON.parse(await Deno.readTextFile(path));
-}
-
-/** The parts of a flat vector, by PEFT's names, without the padding of the rank. */
-function byName(adapter: LoraAdapter, values: Float32Array): Map<string, Float32Array> {
-  return new Map(
-    adapter.sites.flatMap(({ layer, name, rank, paddedRank, inputs, outputs, aFirst, bFirst }) => {
-      const prefix = `base_model.model.${moduleName(layer, name)}`;
-      const b = Float32Array.from(
-        { length: outputs * rank },
-        (_, index) => values[bFirst + Math.floor(index / rank) * paddedRank + index % rank],
-      );
-      return [
-        [`${prefix}.lora_A.weight`, values.slice(aFirst, aFirst + rank * inputs)] as const,
-        [`${prefix}.lora_B.weight`, b] as const,
-      ];
-    }),
-  );
 }

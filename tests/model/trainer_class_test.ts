@@ -1,8 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import type { OptimizerOptions } from "../../core/types.ts";
-import type { LoraAdapter } from "../../model/adapter.ts";
 import { Classifier } from "../../model/classifier.ts";
-import { moduleName } from "../../model/lora_sites.ts";
 import { loadAdapter } from "../../model/peft.ts";
 import { LoraTrainer } from "../../model/trainer.ts";
 import { assertClose } from "../close.ts";
@@ -11,6 +9,7 @@ import { inner } from "../reference/central_differences.ts";
 import { classifierPath, layersOf, readGoldenClassifier, readTensors } from "./_classifier.ts";
 import { withFolder } from "./_files.ts";
 import { goldenPath, withGolden } from "./_golden.ts";
+import { byName } from "./_peft.ts";
 
 /** Of the largest gradient of a tensor: small entries are sums that nearly cancel. */
 const GRADIENT = 1e-3;
@@ -154,23 +153,6 @@ const OPTIMIZER: OptimizerOptions = {
   weightDecay: 0,
   maxGradientNorm: 0,
 };
-
-/** The parts of the adapter's flat vector, by PEFT's names, without the padding of the rank. */
-function byName(adapter: LoraAdapter, values: Float32Array): Map<string, Float32Array> {
-  return new Map(
-    adapter.sites.flatMap(({ layer, name, rank, paddedRank, inputs, outputs, aFirst, bFirst }) => {
-      const prefix = `base_model.model.${moduleName(layer, name)}`;
-      const b = Float32Array.from(
-        { length: outputs * rank },
-        (_, index) => values[bFirst + Math.floor(index / rank) * paddedRank + index % rank],
-      );
-      return [
-        [`${prefix}.lora_A.weight`, values.slice(aFirst, aFirst + rank * inputs)] as const,
-        [`${prefix}.lora_B.weight`, b] as const,
-      ];
-    }),
-  );
-}
 
 /** The parts of a classifier's flat vector, by torch's names. */
 function classifierTensors(

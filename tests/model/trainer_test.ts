@@ -19,7 +19,7 @@ import {
   readGolden,
   withGolden,
 } from "./_golden.ts";
-import { peftPath } from "./_peft.ts";
+import { byName, peftPath } from "./_peft.ts";
 
 /** Of the largest gradient of a tensor: small entries are sums that nearly cancel. */
 const GRADIENT = 1e-3;
@@ -316,21 +316,6 @@ function withGoldenAndFolder(
   work: (model: Llama, folder: string) => Promise<void>,
 ): Promise<void> {
   return withFolder((folder) => withGolden(gpu, name, (model) => work(model, folder)));
-}
-
-/** The parts of a flat vector, by PEFT's names, without the padding of the rank. */
-function byName(adapter: LoraAdapter, values: Float32Array): [string, number[]][] {
-  return adapter.sites.flatMap((site): [string, number[]][] => {
-    const { rank, paddedRank } = site;
-    const block = /gate|up|down/.test(site.name) ? "mlp" : "self_attn";
-    const prefix = `base_model.model.model.layers.${site.layer}.${block}.${site.name}`;
-    const a = [...values.slice(site.aFirst, site.aFirst + rank * site.inputs)];
-    const b = Array.from({ length: site.outputs }, (_, row) => {
-      const first = site.bFirst + row * paddedRank;
-      return [...values.slice(first, first + rank)];
-    }).flat();
-    return [[`${prefix}.lora_A.weight`, a], [`${prefix}.lora_B.weight`, b]];
-  });
 }
 
 /** An example with two branches as two with one each. */
