@@ -64,7 +64,7 @@ export { dataError, EXIT_CODES, nearest, redact, suggestion, UserError } from ".
 export type { ErrorKind, ErrorParts } from "./core/mod.ts";
 export { listedChoices } from "./core/mod.ts";
 export { answerText, renderPrompt } from "./core/mod.ts";
-export { answerTokens, encodeWithin, queryText, ROMAN_CHOICE } from "./core/mod.ts";
+export { answerTokens, encodeWithin, queryText, queryTokens, ROMAN_CHOICE } from "./core/mod.ts";
 export type { QueryFormat } from "./core/mod.ts";
 export { createRng } from "./core/mod.ts";
 export type { Rng } from "./core/mod.ts";
@@ -232,6 +232,8 @@ export { logits, LOGITS_CONFIDENCES } from "./plugins/methods/logits.ts";
 export type { LogitsOptions } from "./plugins/methods/logits.ts";
 export { loraPrompt } from "./plugins/methods/lora_prompt.ts";
 export type { LoraPromptOptions } from "./plugins/methods/lora_prompt.ts";
+export { queryLora } from "./plugins/methods/query_lora.ts";
+export type { QueryLoraOptions } from "./plugins/methods/query_lora.ts";
 export { HEADS, POSITIONS } from "./plugins/methods/class_features.ts";
 export type { Position } from "./plugins/methods/class_features.ts";
 export { loraProbe } from "./plugins/methods/lora_probe.ts";

@@ -66,7 +66,7 @@ export { Registry, splitName } from "./registry.ts";
 export type { PluginByKind, Registered } from "./registry.ts";
 export { readPredictions, writePredictions } from "./predictions.ts";
 export type { PredictionRow } from "./predictions.ts";
-export { answerTokens, encodeWithin, queryText, ROMAN_CHOICE } from "./query.ts";
+export { answerTokens, encodeWithin, queryText, queryTokens, ROMAN_CHOICE } from "./query.ts";
 export type { QueryFormat } from "./query.ts";
 export { redact } from "./redact.ts";
 export { binEdges } from "./reliability.ts";

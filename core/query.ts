@@ -42,6 +42,30 @@ export function answerTokens(
   return tokens;
 }
 
+/** Ends of answers that tokenizers join with what follows in different ways. */
+const ANSWER_ENDS = ["a", "Z", "7", ".", ")", " ", "\n", "é", "語"];
+
+/**
+ * Token ids in which every question about an answer ends, whatever the answer. What of the question's beginning forms a
+ * token with the answer's end is not among them.
+ *
+ * @throws {UserError} of kind `data` for a tokenizer that has no such tokens
+ */
+export function queryTokens(tokenizer: Tokenizer, { suffix }: QueryFormat = ROMAN_CHOICE): number[] {
+  const [first, ...others] = ANSWER_ENDS.map((end) => tokenizer.encode(`${end}${suffix}`));
+  let count = 0;
+  while (count < first.length && others.every((ids) => ids.at(-1 - count) === first.at(-1 - count))) count++;
+  if (count === 0) {
+    throw new UserError({
+      kind: "data",
+      what: "The question about an answer ends in other tokens for every answer",
+      where: "tokenizer",
+      fix: "use a model whose tokenizer does not add what depends on the whole text",
+    });
+  }
+  return first.slice(first.length - count);
+}
+
 /** Ids of a text. @throws {UserError} of kind `data` if it is longer than the model can read */
 export function encodeWithin(tokenizer: Tokenizer, text: string, limit: number, row: string): number[] {
   const ids = tokenizer.encode(text);

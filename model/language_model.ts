@@ -223,6 +223,7 @@ class LlamaLanguageModel implements OpenModel {
     sequences: readonly ContinuedSequence[],
     { batchSize, adapter }: { readonly batchSize: number; readonly adapter?: Adapter },
   ): AsyncIterable<ContinuationScore> {
+    checkActsThroughout("Scoring continuations", adapter?.options);
     return scoreContinuations(this.transformer, sequences, batchSize, ownAdapter(adapter));
   }
 

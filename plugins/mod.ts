@@ -18,6 +18,7 @@ import { substring } from "./labelers/substring.ts";
 import { logits } from "./methods/logits.ts";
 import { loraProbe } from "./methods/lora_probe.ts";
 import { loraPrompt } from "./methods/lora_prompt.ts";
+import { queryLora } from "./methods/query_lora.ts";
 import { metrics } from "./metrics/mod.ts";
 import { probe } from "./methods/probe.ts";
 import { sampling } from "./methods/sampling.ts";
@@ -56,6 +57,7 @@ export const builtins: readonly Plugin[] = [
   sampling,
   verbalized,
   loraPrompt,
+  queryLora,
   probe,
   loraProbe,
   ...metrics,

@@ -1,5 +1,6 @@
 /** How many tokens a confidence costs. */
-import { answeredText, type Generation, type LanguageModel } from "../core/mod.ts";
+import { type Adapter, answeredText, type Generation, type LanguageModel } from "../core/mod.ts";
+import { activationStart } from "../model/activation.ts";
 
 /** Tokens that a method had the model process for its confidences, over all questions. */
 export interface TokenCount {
@@ -31,18 +32,21 @@ const COUNTED: { readonly [K in keyof LanguageModel]: LanguageModel[K] extends R
     }
   },
   tokenLogits(model, counter, sequences, tokens, options) {
-    for (const sequence of sequences) counter.read(sequence, options.adapter !== undefined);
+    for (const sequence of sequences) counter.read(sequence, frozenCount(sequence, options.adapter));
     return model.tokenLogits(sequences, tokens, options);
   },
   scoreContinuations(model, counter, sequences, options) {
     for (const { prefix, tokens } of sequences) {
       // What is not read is the last token: nothing is wanted behind it.
-      counter.read([...prefix, ...tokens.slice(0, -1)], options.adapter !== undefined);
+      const sequence = [...prefix, ...tokens.slice(0, -1)];
+      counter.read(sequence, options.adapter ? 0 : sequence.length);
     }
     return model.scoreContinuations(sequences, options);
   },
   hiddenStates(model, counter, spans, options) {
-    for (const { tokens, end } of spans) counter.read(tokens.slice(0, end), options.adapter !== undefined);
+    for (const { tokens, end } of spans) {
+      counter.read(tokens.slice(0, end), options.adapter ? 0 : end);
+    }
     return model.hiddenStates(spans, options);
   },
   createAdapter: null,
@@ -53,6 +57,13 @@ const COUNTED: { readonly [K in keyof LanguageModel]: LanguageModel[K] extends R
   loadClassifier: null,
   createClassifierTrainer: null,
 };
+
+/** How many of a sequence's first tokens an adapter leaves as they are to the frozen model. */
+function frozenCount(sequence: Sequence, adapter: Adapter | undefined): number {
+  const tokens = adapter && adapter.options.invocationTokens;
+  if (adapter && !tokens) return 0;
+  return (tokens && activationStart(sequence, tokens)) ?? sequence.length;
+}
 
 // deno-lint-ignore no-explicit-any
 type Reads = (...args: any[]) => AsyncIterable<unknown>;
@@ -97,12 +108,11 @@ class Counter {
     }
   }
 
-  /** @param adapted whether the weights are others than those that answered, so that nothing can be kept */
-  read(sequence: Sequence, adapted = false): void {
+  /** @param frozen how many of its first tokens are read with the weights that answered: the others cannot be kept */
+  read(sequence: Sequence, frozen = sequence.length): void {
     this.count.read += sequence.length;
-    if (adapted) return;
     let node: Trie | undefined = this.#known;
-    for (const token of sequence) {
+    for (const token of sequence.slice(0, frozen)) {
       node = node.get(token);
       if (!node) break;
       this.count.kept++;

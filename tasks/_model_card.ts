@@ -19,6 +19,8 @@ export interface CardFacts {
   readonly evaluations: readonly AdapterEvaluation[];
   /** Whether there is an adapter; absent means that there is. */
   readonly adapter?: boolean;
+  /** Whether it acts on the question about the answer alone. */
+  readonly activated?: boolean;
   /** What the classifier reads, if the confidence comes from one: layers of hidden states, and where in the text. */
   readonly classifier?: { readonly layers: readonly number[]; readonly position: string };
 }
@@ -60,13 +62,17 @@ export function modelCard(facts: CardFacts): string {
 
 function whatText(facts: CardFacts): string {
   const paper = "([arXiv 2406.08391](https://arxiv.org/abs/2406.08391))";
-  const { classifier, adapter = true } = facts;
+  const { classifier, adapter = true, activated = false } = facts;
   if (!classifier) {
+    const scope = activated
+      ? "The adapter acts on that question alone (`alora_invocation_tokens`, from PEFT 0.18 on): the answers are those " +
+        "of the base model, and their KV cache serves the question too."
+      : "The answers are to be written without the adapter.";
     return `A LoRA adapter for ${
       baseText(facts)
     }, with which the model says how likely its own answer is correct: it is ` +
       'asked "Is the proposed answer correct?", and the probability of "ii" (yes) against "i" (no) is its confidence ' +
-      `${paper}. The answers are to be written without the adapter.`;
+      `${paper}. ${scope}`;
   }
   const { layers, position } = classifier;
   return `A classifier on hidden states of ${baseText(facts)}${

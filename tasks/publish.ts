@@ -79,6 +79,7 @@ export async function publish(
     repo,
     ...await baseOf(session, training, contents.adapter ?? contents.classifier!),
     adapter: contents.adapter !== undefined,
+    activated: Array.isArray(contents.adapter?.alora_invocation_tokens),
     ...(contents.classifier && { classifier: readsOf(contents.classifier) }),
     ...(licence !== undefined && { licence }),
     ...(training && { training }),

@@ -81,7 +81,7 @@ export class FakeModel implements LanguageModel {
     { adapter }: { readonly batchSize: number; readonly adapter?: Adapter },
   ): AsyncIterable<readonly number[]> {
     for (const sequence of sequences) {
-      const score = weightOf(adapter) * this.#evidence(this.tokenizer.decode(sequence));
+      const score = weightOn(sequence, adapter) * this.#evidence(this.tokenizer.decode(sequence));
       yield await Promise.resolve(tokens.map((_, index) => index === tokens.length - 1 ? score : 0));
     }
   }
@@ -279,8 +279,12 @@ function softplus(x: number): number {
   return Math.max(0, x) + Math.log1p(Math.exp(-Math.abs(x)));
 }
 
-function weightOf(adapter: Adapter | undefined): number {
-  return adapter instanceof FakeAdapter ? adapter.weight : 0;
+/** The adapter's weight, if it acts on a sequence. */
+function weightOn(sequence: readonly number[], adapter: Adapter | undefined): number {
+  if (!(adapter instanceof FakeAdapter)) return 0;
+  const { invocationTokens } = adapter.options;
+  const acts = !invocationTokens || `,${sequence},`.includes(`,${invocationTokens},`);
+  return acts ? adapter.weight : 0;
 }
 
 /** Every word, with the blanks before it, is a token; ids are given as words are first seen. */

@@ -102,6 +102,8 @@ export interface AdapterTraining {
   readonly klDecay: number;
   /** Folder of the adapter whose model divergences are measured from; the frozen model if absent. */
   readonly reference?: string;
+  /** Tokens from which on the adapter acts: a branch begins with them. It acts on all tokens if absent. */
+  readonly invocationTokens?: readonly number[];
   /** A classifier that is trained with the adapter, and what is written beside it into each checkpoint. */
   readonly classifier?: {
     readonly shape: ClassifierShape;
@@ -175,7 +177,7 @@ export async function trainAdapter<O extends AdapterTrainingOptions>(
         learning_rate: learningRate,
         gradient_norm: losses.gradientNorm,
         examples_per_second: rows.length / seconds,
-        tokens_per_second: rows.reduce((sum, row) => sum + tokenCount(row), 0) / seconds,
+        tokens_per_second: rows.reduce((sum, row) => sum + tokenCount(row, training), 0) / seconds,
       });
       progress.update(step, maxSteps, `loss ${loss.toFixed(3)}`);
       const isLookedAt = isDue(options.evalSteps) && validation.length > 0;
@@ -327,7 +329,7 @@ async function evaluateInBatches(trainer: Trainer, examples: readonly TrainingEx
 /** Takes up a checkpoint, or starts anew where there is none: from the adapter that is named, or from a fresh one. */
 async function start(
   model: LanguageModel,
-  { reference: folder, classifier: wanted }: AdapterTraining,
+  { reference: folder, classifier: wanted, invocationTokens }: AdapterTraining,
   { options, rng, warn }: TrainingContext<AdapterTrainingOptions>,
   newest: string | undefined,
   dropoutSeed: number,
@@ -344,11 +346,13 @@ async function start(
     alpha: options.loraAlpha,
     dropout: options.loraDropout,
     targetModules: options.targetModules,
+    ...(invocationTokens ? { invocationTokens } : {}),
   };
   const from = newest ?? options.peftDir;
   const adapter = from === ""
     ? await model.createAdapter(asked, rng.split("adapter"))
     : await model.loadAdapter(from);
+  if (from !== "") checkActivation(from, adapter.options, asked);
   if (newest === undefined && from !== "") sayWhatCounts(from, adapter.options, asked, warn);
   const reference = folder === undefined ? undefined : await model.loadAdapter(folder);
   const classifier = wanted &&
@@ -358,6 +362,18 @@ async function start(
   const trainer = model.createTrainer(adapter, OPTIMIZER, dropoutSeed, { reference, classifier });
   if (newest !== undefined) await trainer.load(newest);
   return { adapter, reference, classifier, trainer };
+}
+
+/** Refuses an adapter that acts on other tokens than the method's: its weights would mean something else. */
+function checkActivation(folder: string, its: LoraOptions, asked: LoraOptions): void {
+  if (`${its.invocationTokens}` === `${asked.invocationTokens}`) return;
+  const name = ({ invocationTokens }: LoraOptions) =>
+    invocationTokens ? `from the tokens ${invocationTokens.join(", ")} on` : "on all tokens";
+  throw dataError(
+    `The adapter acts ${name(its)}, but this method trains one that acts ${name(asked)}`,
+    folder,
+    "start from an adapter that the same method trained for the same model, or leave --peft-dir out",
+  );
 }
 
 /** Options of an adapter that are options of training too. */
@@ -386,8 +402,8 @@ function lossOf({ choice, divergence }: Pick<StepResult, "choice" | "divergence"
 }
 
 /** Tokens that are read with the adapter. */
-function tokenCount({ prefix, branches }: TrainingExample): number {
-  return branches.reduce((sum, branch) => sum + branch.length, prefix.length);
+function tokenCount({ prefix, branches }: TrainingExample, { invocationTokens }: AdapterTraining): number {
+  return branches.reduce((sum, branch) => sum + branch.length, invocationTokens ? 0 : prefix.length);
 }
 
 /** Stops a training that has gone astray, before its weights are written over good ones. */

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UserError } from "../../core/errors.ts";
 import { dataError } from "../../core/files.ts";
-import { answerTokens, encodeWithin, queryText, ROMAN_CHOICE } from "../../core/query.ts";
+import { answerTokens, encodeWithin, queryText, queryTokens, ROMAN_CHOICE } from "../../core/query.ts";
 import type { Tokenizer } from "../../core/types.ts";
 import { generation } from "./_samples.ts";
 
@@ -54,6 +54,24 @@ Deno.test("queryText() asks in another format when given one", () => {
     queryText(generation("a", { output: "b" }), format),
     "Question: What is a?\nAnswer: b\nRight?",
   );
+});
+
+Deno.test("queryTokens() gives the tokens of the question, but for those that merge with an answer's end", () => {
+  const suffix = ROMAN_CHOICE.suffix.length;
+  assertEquals(queryTokens(tokenizer()).length, suffix);
+  const merging = tokenizer(".\n\n", "Is", "Answer:");
+  const tokens = queryTokens(merging);
+  assertEquals(merging.decode(tokens), ROMAN_CHOICE.suffix.trimStart());
+  for (const output of ["It is a.", "b", ""]) {
+    const ids = merging.encode(queryText(generation("a", { output })));
+    assertEquals(ids.slice(-tokens.length), tokens);
+  }
+});
+
+Deno.test("queryTokens() refuses a tokenizer whose tokens depend on the whole text", () => {
+  const whole = { ...tokenizer(), encode: (text: string) => [text.length, text.charCodeAt(0)] };
+  const error = assertThrows(() => queryTokens(whole), UserError);
+  assertEquals([error.kind, error.where], ["data", "tokenizer"]);
 });
 
 Deno.test("answerTokens() gives the token for wrong first, then the one for correct", () => {

@@ -296,6 +296,12 @@ gpuTest(
       const span = { tokens: [1, 5], first: 1, end: 2 };
       const states = model.hiddenStates([span], { layers: [-1], batchSize: 1, adapter });
       await assertRejects(() => Array.fromAsync(states), UserError, "invocation tokens");
+      const scored = { prefix: [1, 5], tokens: [7] };
+      assertThrows(
+        () => model.scoreContinuations([scored], { batchSize: 1, adapter }),
+        UserError,
+        "invocation",
+      );
       const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 };
       const create = () => model.createTrainer(plain, optimizer, 1, { reference: adapter });
       assertThrows(create, UserError, "invocation tokens");

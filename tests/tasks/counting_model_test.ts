@@ -1,5 +1,11 @@
 import { assertEquals } from "@std/assert";
-import { answerTokens, type Generation, type GenerationOptions, queryText } from "../../core/mod.ts";
+import {
+  answerTokens,
+  type Generation,
+  type GenerationOptions,
+  queryText,
+  queryTokens,
+} from "../../core/mod.ts";
 import { FakeModel } from "../../core/testing/mod.ts";
 import { countingModel } from "../../tasks/_counting_model.ts";
 
@@ -37,6 +43,21 @@ Deno.test("countingModel() counts a query under an adapter as a whole, for its w
   const query = model.tokenizer.encode(queryText(ROW));
   await drain(model.tokenLogits([query], [0, 1], { batchSize: 1, adapter }));
   assertEquals(count, { read: query.length, written: 0, kept: 0 });
+});
+
+Deno.test("countingModel() counts a query under an adapter that acts on the question alone as what stands behind the answer", async () => {
+  const { model, count } = countingModel(new FakeModel(), [ROW]);
+  const invocationTokens = queryTokens(model.tokenizer);
+  const adapter = await model.createAdapter(
+    { rank: 1, alpha: 1, dropout: 0, targetModules: ["q_proj"], invocationTokens },
+    undefined!,
+  );
+  const query = model.tokenizer.encode(queryText(ROW));
+  await drain(model.tokenLogits([query], [0, 1], { batchSize: 1, adapter }));
+  assertEquals(count, { read: query.length, written: 0, kept: ANSWERED });
+  // Where its tokens are missing it does not act.
+  await drain(model.tokenLogits([query.slice(0, ANSWERED)], [0, 1], { batchSize: 1, adapter }));
+  assertEquals(count, { read: query.length + ANSWERED, written: 0, kept: 2 * ANSWERED });
 });
 
 Deno.test("countingModel() counts a text of its own as a whole", async () => {

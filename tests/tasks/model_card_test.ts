@@ -65,6 +65,13 @@ Deno.test("modelCard() says plainly what is not known", () => {
   assertStringIncludes(text, "a model that its files do not name");
 });
 
+Deno.test("modelCard() says of an activated adapter that answers stay as they are, and what reads it", () => {
+  assertStringIncludes(card({}), "The answers are to be written without the adapter.");
+  const text = card({ activated: true });
+  assertStringIncludes(text, "`alora_invocation_tokens`, from PEFT 0.18 on");
+  assertEquals(text.includes("to be written without the adapter"), false);
+});
+
 Deno.test("modelCard() divides by the temperature in the program it shows only if there is one", () => {
   assertStringIncludes(card({}), "(logits).softmax(-1)");
   const scaled = card({ temperature: 1.25 });
