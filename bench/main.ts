@@ -89,6 +89,7 @@ function matmulTable(results: readonly MatmulResult[]): string {
 function modelTable(result: ModelResult): string {
   const { parameters, prefillTokensPerSecond, decode, trainingExamplesPerSecond, trainingTokensPerExample } =
     result;
+  const { queryTokens, firstEpoch, laterEpochs } = result.queryLora;
   return table(["embedded model", ""], [
     ["parameters", parameters.toLocaleString("en")],
     ["prefill", `${prefillTokensPerSecond.toFixed(0)} tokens/s`],
@@ -101,6 +102,12 @@ function modelTable(result: ModelResult): string {
       ["  kernels", `${dispatchesPerToken.toFixed(1)} dispatches a token`],
     ]),
     ["training", `${trainingExamplesPerSecond.toFixed(1)} examples/s of ${trainingTokensPerExample} tokens`],
+    [
+      "  query-lora",
+      `${laterEpochs.toFixed(2)} of its step time (${
+        firstEpoch.toFixed(2)
+      } in the first epoch), ${queryTokens} of the tokens`,
+    ],
   ]);
 }
 

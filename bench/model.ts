@@ -35,6 +35,13 @@ export interface ModelResult {
   readonly decode: readonly DecodeResult[];
   readonly trainingExamplesPerSecond: number;
   readonly trainingTokensPerExample: number;
+  /** Time of a step of `query-lora` as a share of one of `lora-prompt` on the same prompts and queries. */
+  readonly queryLora: {
+    readonly queryTokens: number;
+    /** Where no prompt has been read yet, and where all are in the cache. */
+    readonly firstEpoch: number;
+    readonly laterEpochs: number;
+  };
 }
 
 /** Times the model's three jobs. */
@@ -96,28 +103,59 @@ async function benchDecode(gpu: Gpu, model: OpenModel, rows: number, rounds: num
   };
 }
 
+/** A step of `lora-prompt`, and of `query-lora` on the same tokens, in turn. */
 async function benchTraining(model: OpenModel, rounds: number) {
-  const examples = tokens(model, TRAINING_BATCH, PROMPT + QUERY + TARGET).map((ids, id): TrainingExample => ({
+  const sequences = (seed: number) => tokens(model, TRAINING_BATCH, PROMPT + QUERY + TARGET, seed);
+  const [first] = sequences(1);
+  const query = first.slice(PROMPT, PROMPT + QUERY);
+  const examples = sequences(1).map((ids, id): TrainingExample => ({
     id,
     prefix: ids.slice(0, PROMPT),
-    branches: [ids.slice(PROMPT, PROMPT + QUERY), ids.slice(PROMPT + QUERY)],
-    losses: [
-      { kind: "choice", branch: 0, tokens: [1, 2], label: id % 2, smoothing: 0, weight: 1 },
-      { kind: "divergence", branch: 1, count: TARGET, type: "jsd", weight: 1 },
-    ],
+    branches: [query, ids.slice(PROMPT + QUERY)],
+    losses: [choiceLoss(id), { kind: "divergence", branch: 1, count: TARGET, type: "jsd", weight: 1 }],
   }));
+  const asked = (seed: number) =>
+    sequences(seed).map((ids, id): TrainingExample => ({
+      id,
+      prefix: ids.slice(0, PROMPT),
+      branches: [query],
+      losses: [choiceLoss(id)],
+    }));
   const lora = { rank: 8, alpha: 32, dropout: 0.1, targetModules: ["q_proj", "v_proj"] };
   const adamw = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 };
-  const adapter = await model.createAdapter(lora, createRng(1));
-  const trainer = model.createTrainer(adapter, adamw, 1);
-  const time = await median(rounds, async () => void await trainer.train([examples], 1e-4));
-  trainer.free();
-  adapter.free();
+  const adapters = [
+    await model.createAdapter(lora, createRng(1)),
+    await model.createAdapter({ ...lora, invocationTokens: query }, createRng(1)),
+  ];
+  const [whole, activated] = adapters.map((adapter) => model.createTrainer(adapter, adamw, 1));
+  const times: Record<"whole" | "unread" | "read", number[]> = { whole: [], unread: [], read: [] };
+  for (let round = -1; round < rounds; round++) {
+    // Other prompts each round, of which nothing has been read; then the same again, as in the next epoch.
+    const fresh = asked(2 + round);
+    for (
+      const [name, step] of [
+        ["whole", () => whole.train([examples], 1e-4)],
+        ["unread", () => activated.train([fresh], 1e-4)],
+        ["read", () => activated.train([fresh], 1e-4)],
+      ] as const
+    ) {
+      const start = performance.now();
+      await step();
+      if (round >= 0) times[name].push(performance.now() - start);
+    }
+  }
+  [whole, activated, ...adapters].forEach((item) => item.free());
+  const shareOf = (name: "unread" | "read") =>
+    middle(times[name].map((time, round) => time / times.whole[round]));
   return {
-    trainingExamplesPerSecond: 1000 * TRAINING_BATCH / time,
+    trainingExamplesPerSecond: 1000 * TRAINING_BATCH / middle(times.whole),
     trainingTokensPerExample: PROMPT + QUERY + TARGET,
+    queryLora: { queryTokens: QUERY, firstEpoch: shareOf("unread"), laterEpochs: shareOf("read") },
   };
 }
+
+const choiceLoss = (id: number) =>
+  ({ kind: "choice", branch: 0, tokens: [1, 2], label: id % 2, smoothing: 0, weight: 1 }) as const;
 
 /** The GPU's time for all kernels that `work` runs; NaN without timestamps, or where they are too few for all. */
 async function gpuMilliseconds(gpu: Gpu, work: () => Promise<void>): Promise<number> {
@@ -143,8 +181,8 @@ function middle(samples: readonly number[]): number {
   return samples.toSorted((a, b) => a - b)[Math.floor(samples.length / 2)];
 }
 
-function tokens(model: OpenModel, rows: number, length: number): number[][] {
-  const rng = createRng(1);
+function tokens(model: OpenModel, rows: number, length: number, seed = 1): number[][] {
+  const rng = createRng(seed);
   return Array.from(
     { length: rows },
     () => Array.from({ length }, () => rng.integer(model.description.vocabulary)),
