@@ -227,7 +227,7 @@ export type { DataRow, TableFormat, TableOptions } from "./plugins/datasets/tabl
 export { offline } from "./plugins/datasets/offline.ts";
 export { offlineLogits } from "./plugins/datasets/stored_logits.ts";
 export { substring } from "./plugins/labelers/substring.ts";
-export type { AdapterTrainingOptions } from "./plugins/methods/adapter_training.ts";
+export type { AdapterTrainingOptions } from "./plugins/methods/adapter_options.ts";
 export { logits, LOGITS_CONFIDENCES } from "./plugins/methods/logits.ts";
 export type { LogitsOptions } from "./plugins/methods/logits.ts";
 export { loraPrompt } from "./plugins/methods/lora_prompt.ts";

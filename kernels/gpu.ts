@@ -178,11 +178,6 @@ export class Gpu {
     if (tensor.scales) this.clear(tensor.scales);
   }
 
-  /** Records copying a tensor to the beginning of another, which is at least as large. */
-  copy(from: Tensor, to: Tensor): void {
-    this.#recorded.push({ from, to: to.buffer, toOffset: to.offset, bytes: wordBytes(from) });
-  }
-
   /** Sends everything recorded to the GPU, without waiting for it. */
   flush(): void {
     const failure = this.#lost ?? this.#failure;

@@ -5,11 +5,15 @@ import { argmax } from "../kernels/argmax.ts";
 import { sampleTopP } from "../kernels/sample_top_p.ts";
 import { byteLength, type Tensor } from "../kernels/tensor.ts";
 import { type CachedSequence, checkSequences, packCached } from "./batch.ts";
+import { KeptAnswer } from "./kept_answer.ts";
 import { type ActiveAdapter, linear } from "./linear.ts";
 import type { Llama } from "./llama.ts";
 
 /** New tokens of one step, unless a single prompt is longer: bounds the memory that prompts take at once. */
 const TOKENS_PER_STEP = 4096;
+
+/** Tokens for which there is room behind an answer that is kept: the question about it, and a few more. */
+const KEPT_ROOM = 96;
 
 /** A row that is being written. */
 interface Row {
@@ -30,6 +34,7 @@ interface Row {
  * token at a time. A row that writes a stop token or as much as it may, or that `onToken` ends, leaves and is
  * yielded.
  *
+ * @param keep takes over the KV cache of an answer to a single prompt, before the answer is yielded
  * @throws {UserError} of kind `data` for a prompt that is empty, or too long for the answer to fit behind it
  */
 export async function* generate(
@@ -38,6 +43,7 @@ export async function* generate(
   stopTokens: readonly number[],
   options: GenerationOptions,
   active?: Omit<ActiveAdapter, "rows">,
+  keep?: (answer: KeptAnswer) => void,
 ): AsyncIterable<Continuation> {
   const { batchSize, maxNewTokens } = options;
   if (!(batchSize >= 1 && maxNewTokens >= 1)) {
@@ -50,12 +56,13 @@ export async function* generate(
   checkSequences(prompts, contextLength - maxNewTokens);
   const stops = new Set(stopTokens);
   const longest = prompts.reduce((most, prompt) => Math.max(most, prompt.length), 0);
-  const slotTokens = longest + maxNewTokens;
+  const keeps = keep !== undefined && prompts.length === 1;
+  const slotTokens = longest + maxNewTokens + (keeps ? KEPT_ROOM : 0);
   const slots = Math.min(batchSize, prompts.length);
   const cache = createCache(model, slots, slotTokens);
   const free = Array.from({ length: slots }, (_, slot) => slots - 1 - slot);
   let rows: Row[] = [];
-  let next = 0;
+  let next = 0, isKept = false;
   try {
     while (rows.length > 0 || next < prompts.length) {
       let pending = rows.length;
@@ -91,6 +98,11 @@ export async function* generate(
         if (ends) {
           free.push(row.slot);
           const { index, written, logprob } = row;
+          if (keeps) {
+            isKept = true;
+            // The last token may not have been read.
+            keep(new KeptAnswer(model, [...prompts[0], ...written].slice(0, row.cached), cache));
+          }
           yield { index, tokens: written, logprob, drawn: written.length + (stopped ? 1 : 0) };
         } else {
           row.pending = [token];
@@ -100,7 +112,7 @@ export async function* generate(
       rows = running;
     }
   } finally {
-    gpu.free(...cache);
+    if (!isKept) gpu.free(...cache);
   }
 }
 

@@ -23,18 +23,19 @@ import type {
 } from "../core/types.ts";
 import type { Rng } from "../core/rng.ts";
 import type { Gpu } from "../kernels/gpu.ts";
-import type { Tensor } from "../kernels/tensor.ts";
 import { LoraAdapter } from "./adapter.ts";
-import { type ActivatedPath, checkActsThroughout, cutPath } from "./activation.ts";
-import { checkSequences, packCached, type PackedBatch, packGroups } from "./batch.ts";
+import { checkActsThroughout } from "./activation.ts";
+import { checkSequences, packGroups } from "./batch.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { Classifier, FeatureTrainer } from "./classifier.ts";
 import { readConfigFile } from "./config_file.ts";
 import { scoreContinuations } from "./continuations.ts";
 import { generate } from "./generator.ts";
 import { checkSpans, layerNumbers } from "./hidden_states.ts";
+import type { KeptAnswer } from "./kept_answer.ts";
+import { lastLogits } from "./last_logits.ts";
 import { Llama } from "./llama.ts";
-import { averages, logitsOf } from "./ops.ts";
+import { averages } from "./ops.ts";
 import { checkTargets } from "./lora_sites.ts";
 import { loadAdapter, saveAdapter } from "./peft.ts";
 import { openTokenizer, tokenizerPath } from "./tokenizer.ts";
@@ -165,6 +166,8 @@ class LlamaLanguageModel implements OpenModel {
   readonly folder: string;
   readonly transformer: Llama;
   readonly tokenizer: Tokenizer;
+  /** The answer to the last prompt, if it was a single one: it may be asked about next. */
+  #answer?: KeptAnswer;
 
   constructor(name: string, folder: string, transformer: Llama, tokenizer: Tokenizer) {
     this.name = name;
@@ -190,7 +193,15 @@ class LlamaLanguageModel implements OpenModel {
   }
 
   generate(prompts: readonly (readonly number[])[], options: GenerationOptions): AsyncIterable<Continuation> {
-    return generate(this.transformer, prompts, this.tokenizer.stopTokens, options);
+    this.#keep(undefined);
+    return generate(
+      this.transformer,
+      prompts,
+      this.tokenizer.stopTokens,
+      options,
+      undefined,
+      (answer) => this.#keep(answer),
+    );
   }
 
   async *tokenLogits(
@@ -201,14 +212,15 @@ class LlamaLanguageModel implements OpenModel {
     const { gpu } = this.transformer;
     if (!(batchSize >= 1)) throw new RangeError(`tokenLogits() needs a batchSize from 1, got ${batchSize}`);
     checkSequences(sequences, this.contextLength);
-    const ids = gpu.upload("answer tokens", Uint32Array.from(tokens));
     const own = ownAdapter(adapter);
+    const ids = gpu.upload("answer tokens", Uint32Array.from(tokens));
     // Nobody asks twice about one sequence.
     const prefixes = own?.options.invocationTokens ? new PrefixCache(this.transformer, 0) : undefined;
     try {
       for (let start = 0; start < sequences.length; start += batchSize) {
         const batch = sequences.slice(start, start + batchSize);
-        const logits = await this.#lastLogits(batch, ids, prefixes, own);
+        const how = { adapter: own, prefixes, answer: this.#answer };
+        const logits = await lastLogits(this.transformer, batch, ids, how);
         for (let row = 0; row < logits.length; row += tokens.length) {
           yield [...logits.subarray(row, row + tokens.length)];
         }
@@ -280,6 +292,7 @@ class LlamaLanguageModel implements OpenModel {
   }
 
   close(): void {
+    this.#keep(undefined);
     this.transformer.free();
     this.transformer.gpu.free(...allTensors(this.transformer.weights));
     // Another model has other sizes.
@@ -321,51 +334,9 @@ class LlamaLanguageModel implements OpenModel {
     });
   }
 
-  /** Logits of some tokens behind each sequence: `[sequences · tokens]`. */
-  async #lastLogits(
-    sequences: readonly (readonly number[])[],
-    ids: Tensor,
-    prefixes: PrefixCache | undefined,
-    adapter?: LoraAdapter,
-  ) {
-    const { gpu, weights: { head } } = this.transformer;
-    const invocation = adapter?.options.invocationTokens;
-    const paths = sequences.map((tokens) => invocation && cutPath(tokens, invocation));
-    // Those on which the adapter acts from some token on, and those on which it acts throughout, or not at all.
-    const parts = Object.groupBy(sequences.keys(), (index) => paths[index] ? "activated" : "plain");
-    const values = new Float32Array(sequences.length * ids.shape[0]);
-    for (const [kind, rows] of Object.entries(parts)) {
-      const batch = kind === "activated"
-        ? this.#packActivated(rows.map((row) => paths[row]!), prefixes!)
-        : this.#packWhole(rows.map((row) => sequences[row]), invocation ? undefined : adapter);
-      const { hidden } = this.transformer.forward(batch, adapter && { adapter, rows: batch.adaptedRows });
-      const logits = logitsOf(gpu, head, hidden, ids, rows.length);
-      batch.free();
-      gpu.free(hidden);
-      const found = await gpu.readF32(logits);
-      gpu.free(logits);
-      const count = ids.shape[0];
-      rows.forEach((row, index) =>
-        values.set(found.subarray(index * count, (index + 1) * count), row * count)
-      );
-    }
-    return values;
-  }
-
-  /** Whole sequences, each with its last token as output. */
-  #packWhole(sequences: readonly (readonly number[])[], adapter?: LoraAdapter): PackedBatch {
-    const { gpu, headGroup } = this.transformer;
-    const groups = sequences.map((prefix, id) => ({ id, prefix, branches: [] }));
-    let end = 0;
-    const outputs = groups.map(({ prefix }) => (end += prefix.length) - 1);
-    const [adapted, plain] = adapter ? [groups, []] : [[], groups];
-    return packGroups(gpu, { adapted, plain, outputs, backward: false }, headGroup);
-  }
-
-  /** The same of sequences on which an adapter acts from some token on; what stands before is put into the cache. */
-  #packActivated(paths: readonly ActivatedPath[], prefixes: PrefixCache): PackedBatch {
-    const { gpu, headGroup } = this.transformer;
-    return packCached(gpu, { ...prefixes.prepare(paths), adapted: true }, headGroup);
+  #keep(answer: KeptAnswer | undefined): void {
+    this.#answer?.free();
+    this.#answer = answer;
   }
 }
 

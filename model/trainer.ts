@@ -123,12 +123,12 @@ export class LoraTrainer implements Trainer {
   /** Losses of some examples of a batch of `total`, and with `backward` their gradients. */
   #run(examples: readonly TrainingExample[], total: number, losses: LossSum, backward: boolean): void {
     const gpu = this.#gpu;
+    if (!this.#classifier && examples.some(({ losses }) => losses.some(({ kind }) => kind === "class"))) {
+      throw new TypeError("A class loss needs a trainer that was given a classifier");
+    }
     const { batch, plan, reference } = this.#prefixes
       ? this.#packActivated(examples, this.#prefixes, backward)
       : this.#pack(examples, backward);
-    if (plan.classes.length > 0 && !this.#classifier) {
-      throw new TypeError("A class loss needs a trainer that was given a classifier");
-    }
     const { dropout: probability } = this.#adapter.options;
     const active: ActiveAdapter = {
       adapter: this.#adapter,

@@ -9,7 +9,7 @@ import {
   promptText,
   type Score,
 } from "../../core/mod.ts";
-import { checkOptions } from "./adapter_training.ts";
+import { checkOptions } from "./adapter_options.ts";
 import { choiceLogits } from "./choice_logits.ts";
 import { checkUntrained } from "./untrained.ts";
 

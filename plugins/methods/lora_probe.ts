@@ -14,13 +14,9 @@ import {
   ADAPTER_TRAINING,
   ADAPTER_TRAINING_HELP,
   type AdapterTrainingOptions,
-  checkClasses,
   checkTrainingOptions,
-  decided,
-  trainAdapter,
-  VALIDATION_ROWS,
-  withinLength,
-} from "./adapter_training.ts";
+} from "./adapter_options.ts";
+import { checkClasses, decided, trainAdapter, VALIDATION_ROWS, withinLength } from "./adapter_training.ts";
 import {
   CLASS_HELP,
   HEADS,

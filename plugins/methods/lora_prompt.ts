@@ -20,13 +20,9 @@ import {
   ADAPTER_TRAINING,
   ADAPTER_TRAINING_HELP,
   type AdapterTrainingOptions,
-  checkClasses,
   checkTrainingOptions,
-  decided,
-  trainAdapter,
-  VALIDATION_ROWS,
-  withinLength,
-} from "./adapter_training.ts";
+} from "./adapter_options.ts";
+import { checkClasses, decided, trainAdapter, VALIDATION_ROWS, withinLength } from "./adapter_training.ts";
 import { predictQuery } from "./query.ts";
 
 /** Options of {@linkcode loraPrompt}; the defaults are the paper's recipe. */

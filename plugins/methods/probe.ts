@@ -14,11 +14,11 @@ import {
   type TrainingRows,
   UserError,
 } from "../../core/mod.ts";
+import { checkOptions } from "./adapter_options.ts";
 import {
   batchReader,
   checkClasses,
   checkFinite,
-  checkOptions,
   decided,
   OPTIMIZER,
   schedule,

@@ -16,7 +16,7 @@ import {
   type Score,
   UserError,
 } from "../../core/mod.ts";
-import { checkOptions } from "./adapter_training.ts";
+import { checkOptions } from "./adapter_options.ts";
 import { checkUntrained } from "./untrained.ts";
 
 /** How much each sample counts. */

@@ -11,7 +11,7 @@ import {
   type MethodContext,
   promptText,
 } from "../../core/mod.ts";
-import { checkOptions } from "./adapter_training.ts";
+import { checkOptions } from "./adapter_options.ts";
 import { checkUntrained } from "./untrained.ts";
 
 /** How the model is asked: stages, and guesses of which the answer is the first. `vrbal` goes on from its own answer. */

@@ -222,6 +222,56 @@ gpuTest("LanguageModel.generate() stops at the tokenizer's stop tokens", async (
   });
 });
 
+gpuTest(
+  "LanguageModel.tokenLogits() goes on from the answer that was just written, to the same logits",
+  async (gpu) => {
+    const { greedy: [, { prompt, continuation }] } = await readGolden(GOLDEN);
+    const folder = new URL("../golden/activated/gqa2-bf16", import.meta.url).pathname;
+    await withModel(gpu, async (model) => {
+      const adapter = await model.loadAdapter(folder);
+      const answered = [...prompt, ...continuation.slice(0, 8)],
+        [invocation] = adapter.options.invocationTokens!;
+      const count = async (work: () => Promise<unknown>) => {
+        const before = gpu.counts.dispatches;
+        await work();
+        return gpu.counts.dispatches - before;
+      };
+      const options = { maxNewTokens: 8, batchSize: 1, temperature: 0, topP: 1, seed: 1 };
+      for (
+        const [what, query, asking] of [
+          ["as it is", [...answered, 5, 6, 7], undefined],
+          [
+            "with an adapter behind what was read of it",
+            [...answered.slice(0, -1), invocation, 6, 7],
+            adapter,
+          ],
+          ["with an adapter behind all of it", [...answered, invocation, 6, 7], adapter],
+          ["with other tokens at its end", [...answered.slice(0, -2), 5, invocation, 6], adapter],
+          ["an earlier part of it", answered.slice(0, -1), undefined],
+          ["without an adapter's tokens", answered, adapter],
+          ["about something else", [1, 2, 3, invocation, 4], adapter],
+          ["without room", [...answered, ...Array<number>(100).fill(6)], undefined],
+        ] as const
+      ) {
+        const expected = await logits(model, [query], [3, 12], 1, asking);
+        const alone = await count(() => logits(model, [query], [3, 12], 1, asking));
+        for await (const _ of model.generate([prompt], options));
+        let found: (readonly number[])[] = [];
+        const behind = await count(async () => found = await logits(model, [query], [3, 12], 1, asking));
+        assertClose(found.flat(), expected.flat(), PACKED);
+        if (what === "with an adapter behind what was read of it") {
+          assert(behind < alone, `${behind} of ${alone} dispatches`);
+        }
+        // A second question about the same answer.
+        assertClose((await logits(model, [query], [3, 12], 1, asking)).flat(), expected.flat(), PACKED);
+        // Others are asked in the meantime.
+        await model.generate([prompt, prompt], options)[Symbol.asyncIterator]().return?.();
+      }
+      adapter.free();
+    });
+  },
+);
+
 gpuTest("LanguageModel.createAdapter() changes no logits, and its values follow the seed", async (gpu) => {
   await withModel(gpu, async (model, folder) => {
     const sequences = [[1, 2, 3], [4, 5]];
