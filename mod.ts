@@ -28,7 +28,9 @@ export type {
   GenerationOptions,
   HiddenStateOptions,
   Labeler,
+  LabelerContext,
   LabelRequest,
+  LabelSession,
   LanguageModel,
   LinearName,
   LoraOptions,
@@ -119,9 +121,12 @@ export { Registry, splitName } from "./core/mod.ts";
 export type { PluginByKind, Registered } from "./core/mod.ts";
 export { canonical, differences, Journal, RunFolder } from "./core/mod.ts";
 export type { Json, StageInputs, StageOutcome, StageRecord, StageRun } from "./core/mod.ts";
+export { findLabeler, OpenLabeler } from "./core/mod.ts";
+export type { NamedLabeler } from "./core/mod.ts";
 export {
   generateAnswers,
   labelAnswers,
+  labelRequest,
   loadPrompts,
   meansOver,
   predictConfidence,
@@ -198,6 +203,16 @@ export { openLanguageModel } from "./model/language_model.ts";
 export type { OpenModel, OpenOptions } from "./model/language_model.ts";
 export { deferLanguageModel } from "./model/deferred_model.ts";
 export type { DeferOptions, DeferredModel } from "./model/deferred_model.ts";
+export { ChatClient, costOf, dollars, OPENAI_URL, openAiSettings, priceOf, ReplyCache } from "./core/mod.ts";
+export type {
+  ChatBody,
+  ChatClientOptions,
+  ChatReply,
+  ChatUsage,
+  Clock,
+  OpenAiSettings,
+  Price,
+} from "./core/mod.ts";
 export { FEATURE_CACHE_BYTES, FeatureCache } from "./core/mod.ts";
 export type { FeatureCacheOptions } from "./core/mod.ts";
 export { WEIGHT_TYPES } from "./model/weights.ts";
@@ -226,6 +241,8 @@ export { readTable, tableFormat } from "./plugins/datasets/tables/mod.ts";
 export type { DataRow, TableFormat, TableOptions } from "./plugins/datasets/tables/mod.ts";
 export { offline } from "./plugins/datasets/offline.ts";
 export { offlineLogits } from "./plugins/datasets/stored_logits.ts";
+export { fuzzy } from "./plugins/labelers/fuzzy.ts";
+export type { FuzzyOptions } from "./plugins/labelers/fuzzy.ts";
 export { substring } from "./plugins/labelers/substring.ts";
 export type { AdapterTrainingOptions } from "./plugins/methods/adapter_options.ts";
 export { logits, LOGITS_CONFIDENCES } from "./plugins/methods/logits.ts";

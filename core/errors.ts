@@ -9,6 +9,8 @@ export type ErrorKind =
   | "adapter"
   /** A dataset, checkpoint or file is missing, damaged or of another shape than asked. */
   | "data"
+  /** A limit that the user set, as on cost, was reached: what is done is kept, and a rerun goes on. */
+  | "limit"
   /** A plugin broke its contract or threw: its author's bug, so the stack is kept. */
   | "plugin"
   /** The program called itself wrongly: our bug, so the stack is kept. */
@@ -21,6 +23,7 @@ export const EXIT_CODES: Readonly<Record<ErrorKind, number>> = {
   usage: 2,
   adapter: 3,
   data: 4,
+  limit: 5,
 };
 
 /** The three things an error message has to say. */

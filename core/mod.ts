@@ -47,6 +47,14 @@ export type { Upload } from "./hub/upload.ts";
 export { Journal } from "./journal.ts";
 export { expandMatrix, SAME } from "./matrix.ts";
 export type { MatrixAnswers, MatrixAxes, MatrixCell, MatrixTraining } from "./matrix.ts";
+export { ChatClient } from "./openai/client.ts";
+export type { ChatBody, ChatClientOptions, ChatUsage, Clock } from "./openai/client.ts";
+export { costOf, dollars, priceOf } from "./openai/prices.ts";
+export type { Price } from "./openai/prices.ts";
+export { ReplyCache } from "./openai/reply_cache.ts";
+export type { ChatReply } from "./openai/reply_cache.ts";
+export { OPENAI_URL, openAiSettings } from "./openai/settings.ts";
+export type { OpenAiSettings } from "./openai/settings.ts";
 export { flagName, resolveOptions } from "./options.ts";
 export { answeredText, isSameQuestion, isStoredRow, promptText, questionKey, SPLITS } from "./records.ts";
 export type {
@@ -82,7 +90,9 @@ export { renderReport } from "./stages/report.ts";
 export type { ReportedAudit, ReportedRun } from "./stages/report.ts";
 export { generateAnswers } from "./stages/generate.ts";
 export type { Answered, AnswerOptions } from "./stages/generate.ts";
-export { labelAnswers } from "./stages/label.ts";
+export { findLabeler, OpenLabeler } from "./labelers.ts";
+export type { NamedLabeler } from "./labelers.ts";
+export { labelAnswers, labelRequest } from "./stages/label.ts";
 export { loadPrompts } from "./stages/prompts.ts";
 export type { PromptRun } from "./stages/prompts.ts";
 export { validateDataset } from "./stages/validate.ts";
@@ -121,7 +131,9 @@ export type {
   GenerationOptions,
   HiddenStateOptions,
   Labeler,
+  LabelerContext,
   LabelRequest,
+  LabelSession,
   LanguageModel,
   LinearName,
   LoraOptions,

@@ -39,7 +39,7 @@ export interface Registered<P extends Plugin = Plugin> {
 const REQUIRED: Readonly<Record<PluginKind, readonly string[]>> = {
   "dataset": [],
   "prompt-style": ["render", "cleanUp"],
-  "labeler": ["label"],
+  "labeler": [],
   "method": ["predict"],
   "metric": ["compute"],
   "model": ["describe"],
@@ -170,6 +170,7 @@ function check(plugin: Plugin, origin: string): void {
   const lacks = (key: string) => typeof (plugin as unknown as Record<string, unknown>)[key] !== "function";
   const missing = required.filter(lacks);
   if (kind === "dataset" && lacks("read") && lacks("expand")) missing.push("read");
+  if (kind === "labeler" && lacks("label") && lacks("open")) missing.push("label");
   if (missing.length > 0) {
     throw fail(
       `Plugin "${name}" has no function ${missing.join(", ")}`,

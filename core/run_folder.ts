@@ -268,6 +268,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   "method.name": "--method",
   "promptStyle.name": "--prompt-style",
   "labeler.name": "--strategy",
+  "labeler.argument": "--strategy",
   "batchSize": "--batch-size",
   "maxSteps": "--max-steps",
   "maxNewTokens": "--max-new-tokens",

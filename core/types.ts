@@ -9,6 +9,7 @@ import type { Generation, Label, Labeled, Prompt, Question, Split, StoredRow } f
 import type { LanguageModel } from "./language_model.ts";
 import type { Metric } from "./metric.ts";
 import type { Rng } from "./rng.ts";
+import type { Json } from "./run_folder.ts";
 import type { TransformerDescription } from "./transformer.ts";
 
 export type {
@@ -61,6 +62,8 @@ export interface PluginBase<O extends Options = Options> {
   readonly defaults: O;
   /** What an option does, in a few words without its default, for `--help`. */
   readonly help?: Readonly<Partial<Record<keyof O & string, string>>>;
+  /** Options that decide how the work is done and not what comes out, as a limit on its cost: a run goes on with others. */
+  readonly incidental?: readonly string[];
 }
 
 /** Any plugin. */
@@ -139,14 +142,57 @@ export interface PromptStyle<O extends Options = Options> extends PluginBase<O> 
   isComplete?(output: string, options: O): boolean;
 }
 
-/** Decides whether an answer is right. */
+/**
+ * Decides whether an answer is right: by `label` alone where that needs nothing but the texts, or by `open` where
+ * something has to be held meanwhile, as a connection or a model.
+ */
 export interface Labeler<O extends Options = Options> extends PluginBase<O> {
-  /** Marks the contract: `label`. */
+  /** Marks the contract: `label` or `open`. */
   readonly kind: "labeler";
-  /** Labels that may be under way at once; 1 if absent. */
+  /** What stands behind the colon of `name:argument`, for help; absent if nothing may. */
+  readonly argument?: string;
+  /** Calls of `label` that may be under way at once; 1 if absent. */
   readonly concurrency?: number;
   /** 1 correct, 0 wrong, null undecided. */
-  label(answer: LabelRequest, options: O): Label | Promise<Label>;
+  label?(answer: LabelRequest, options: O): Label | Promise<Label>;
+  /** Begins to label; whoever opens it closes what it gets. */
+  open?(options: O, context: LabelerContext): Promise<LabelSession>;
+  /** What else decides the labels, for `run.json`: the address of an endpoint, a hash of a model. */
+  revision?(options: O, context: LabelerContext): Promise<Json>;
+}
+
+/** What a labeler that is opened may use. */
+export interface LabelerContext {
+  /** What stands behind the colon in `name:argument`; empty if nothing does. */
+  readonly argument: string;
+  /** Folder for what is dear to ask twice, such as replies; shared by all runs, perhaps not there yet. */
+  readonly cacheDir: string;
+  /** Told what the user should know though nothing is wrong, as a sentence. */
+  warn(text: string): void;
+  /** A model by alias, Hub name or folder, loaded on first use; it is not the labeler's to close. */
+  model(name: string): Promise<LanguageModel>;
+  /** What `run.json` says of that model. */
+  describeModel(name: string): Promise<Json>;
+  /** Opens another labeler by name, with its default options, for one that is made of several. */
+  labeler(name: string): Promise<LabelSession>;
+  /** What `run.json` says of that labeler. */
+  describeLabeler(name: string): Promise<Json>;
+}
+
+/** A labeler at work. */
+export interface LabelSession {
+  /** Calls of `label` that may be under way at once; 1 if absent. */
+  readonly concurrency?: number;
+  /** Told of all answers before the first is labelled, where they are known by then: to say what they will cost, or to do them together. */
+  prepare?(answers: readonly LabelRequest[], progress: ProgressSink): Promise<void>;
+  /** 1 correct, 0 wrong, null undecided. */
+  label(answer: LabelRequest): Label | Promise<Label>;
+  /** What labels have cost so far, in a few words for the line of progress. */
+  note?(): string;
+  /** The same as numbers, for `run.json`. */
+  usage?(): Readonly<Record<string, number>>;
+  /** Gives back what it holds. */
+  close?(): void | Promise<void>;
 }
 
 /** What a labeler decides about. */
@@ -157,6 +203,8 @@ export interface LabelRequest {
   readonly target: string;
   /** The answer to decide about. */
   readonly answer: string;
+  /** Whether the target is another answer of the model, and the two are to be compared; else it is the answer key. */
+  readonly twoAnswers?: boolean;
 }
 
 /** Logits of several answers, of which the model gave one. P(correct) is the share of that one in their softmax. */
@@ -188,7 +236,7 @@ export interface MethodContext<O extends Options = Options> {
   readonly progress: ProgressSink;
   /** The style of the prompts, for methods that have the model answer them again. */
   readonly style?: PromptStyle;
-  /** The labeler the user chose, for methods that compare answers: whether `answer` says the same as `target`. */
+  /** The labeler the user chose, for methods that compare answers; see {@linkcode LabelRequest.twoAnswers}. */
   readonly label?: (answer: LabelRequest) => Promise<Label>;
 }
 

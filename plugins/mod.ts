@@ -14,6 +14,7 @@ import { mmluPro, mmluProAll } from "./datasets/mmlu_pro.ts";
 import { modisteMmlu, modisteMmluAll } from "./datasets/modiste.ts";
 import { offline, offlineParts, offlineTasks } from "./datasets/offline.ts";
 import { mmluLogits, offlineLogits } from "./datasets/stored_logits.ts";
+import { fuzzy } from "./labelers/fuzzy.ts";
 import { substring } from "./labelers/substring.ts";
 import { logits } from "./methods/logits.ts";
 import { loraProbe } from "./methods/lora_probe.ts";
@@ -52,6 +53,7 @@ export const builtins: readonly Plugin[] = [
   oe,
   choice,
   substring,
+  fuzzy,
   zeroShot,
   logits,
   sampling,

@@ -12,6 +12,8 @@ export interface Collection<T> {
   readonly title: string;
   /** Computes the items with these numbers, in any order. */
   produce(todo: readonly number[]): AsyncIterable<{ readonly index: number; readonly value: T }>;
+  /** What the work has cost so far, in a few words for the progress bar. */
+  note?(): string;
 }
 
 /**
@@ -19,19 +21,19 @@ export interface Collection<T> {
  * kill and a failure of `use`, and is not computed again.
  */
 export async function collect<T, R>(
-  { journal: path, inputs, total, title, produce }: Collection<T>,
+  { journal: path, inputs, ...items }: Collection<T>,
   use: (results: readonly T[]) => Promise<R>,
 ): Promise<R> {
   const journal = await Journal.open<T>(path, canonical(inputs));
   let result: R;
   try {
-    await computeMissing(journal, { total, title, produce });
-    result = await use(Array.from({ length: total }, (_, index) => {
+    await computeMissing(journal, items);
+    result = await use(Array.from({ length: items.total }, (_, index) => {
       if (journal.entries.has(index)) return journal.entries.get(index)!;
       throw new UserError({
         kind: "internal",
-        what: `Item ${index} of ${total} was not computed`,
-        where: title,
+        what: `Item ${index} of ${items.total} was not computed`,
+        where: items.title,
         fix: "report this with the command that led to it",
       });
     }));
@@ -45,7 +47,7 @@ export async function collect<T, R>(
 
 async function computeMissing<T>(
   journal: Journal<T>,
-  { total, title, produce }: Pick<Collection<T>, "total" | "title" | "produce">,
+  { total, title, produce, note }: Omit<Collection<T>, "journal" | "inputs">,
 ): Promise<void> {
   const { entries } = journal;
   const todo = Array.from({ length: total }, (_, index) => index).filter((index) => !entries.has(index));
@@ -53,6 +55,6 @@ async function computeMissing<T>(
   progress.update(entries.size, total, entries.size > 0 ? "going on where it was" : "");
   for await (const { index, value } of produce(todo)) {
     await journal.append(index, value);
-    progress.update(entries.size, total);
+    progress.update(entries.size, total, note?.());
   }
 }

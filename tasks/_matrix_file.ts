@@ -2,7 +2,9 @@
 import {
   type Dataset,
   exists,
+  findLabeler,
   isHubName,
+  type Labeler,
   type MatrixAxes,
   type Method,
   readText,
@@ -16,7 +18,7 @@ import { EVALUATE_FLAGS } from "./evaluate.ts";
 import type { FlagSet, FlagValues } from "./_flags.ts";
 import { LABEL_FLAGS, OUTPUT_FLAGS } from "./generate.ts";
 import { JsonPlace } from "./_json_place.ts";
-import { methodFlags, methodOptions } from "./_method_flags.ts";
+import { optionFlags, optionsOf } from "./_options.ts";
 import type { Session } from "./_session.ts";
 
 /** How a method is trained and evaluated. */
@@ -49,7 +51,11 @@ export interface MatrixFile {
   /** Of the folder in runs/, and of the place in a page that is written. */
   readonly name: string;
   /** Flags of `generate`: how every dataset is answered and labelled. */
-  readonly answers: { readonly outputs: FlagValues; readonly labels: FlagValues };
+  readonly answers: {
+    readonly outputs: FlagValues;
+    readonly labels: FlagValues;
+    readonly labelerOptions: FlagValues;
+  };
   /** Flags that name a model, by its name in the file. */
   readonly models: Readonly<Record<string, { readonly "model-name": string; readonly dtype: string }>>;
   readonly methods: Readonly<Record<string, MatrixMethod>>;
@@ -103,9 +109,9 @@ export async function readMatrixFile(session: Session, path: string): Promise<Ma
   root.keys(["name", "models", "answers", "methods", "metrics", "peers", "grids"]);
   const name = root.get("name").text();
   if (!/^[\w.-]+$/.test(name)) throw root.get("name").wrong("use letters, digits, dots and dashes");
-  const answers = root.optional("answers")?.flags({ ...LABELS, ...OUTPUTS }) ?? {};
-  const strategy = root.optional("answers")?.optional("strategy");
-  strategy?.oneOf(session.registry.list("labeler").map(({ plugin }) => plugin.name));
+  const labeler = readLabeler(session, root.optional("answers")?.optional("strategy"));
+  const labelerFlags = optionFlags(labeler);
+  const answers = root.optional("answers")?.flags({ ...labelerFlags, ...LABELS, ...OUTPUTS }) ?? {};
   const models = await root.get("models").map((node, name) => readModel(session, node, name));
   const methods = await root.get("methods").map((node, name) => readMethod(session, node, name));
   const metrics =
@@ -119,7 +125,11 @@ export async function readMatrixFile(session: Session, path: string): Promise<Ma
   const peers = root.optional("peers")?.list((node) => `${folder}${node.text()}`) ?? [];
   return {
     name,
-    answers: { outputs: pick(answers, OUTPUTS), labels: pick(answers, LABELS) },
+    answers: {
+      outputs: pick(answers, OUTPUTS),
+      labels: pick(answers, LABELS),
+      labelerOptions: optionsOf(labeler, pick(answers, without(labelerFlags, ...Object.keys(OUTPUTS)))),
+    },
     models,
     methods,
     metrics,
@@ -148,6 +158,15 @@ async function readModel(session: Session, node: JsonPlace, called: string) {
   return { "model-name": name, "dtype": String(flags.dtype ?? MODEL_FLAGS.dtype.default) };
 }
 
+function readLabeler(session: Session, node: JsonPlace | undefined): Labeler {
+  const text = node?.text() ?? LABEL_FLAGS.strategy.default;
+  const known = session.registry.list("labeler").map(({ plugin }) => plugin.name);
+  if (known.includes(splitName(text.replace(/^fuzzy_/, "fuzzy:")).name)) {
+    return findLabeler(session.registry, text).plugin;
+  }
+  throw node!.unknown("labeler", known);
+}
+
 function readMethod(session: Session, node: JsonPlace, name: string): MatrixMethod {
   node.keys(["method", "train", "evaluate"]);
   const known = session.registry.list("method").map(({ plugin }) => plugin.name);
@@ -172,9 +191,9 @@ function readTraining(node: JsonPlace | undefined, method: Method): MatrixMethod
 
 /** Flags of a task, and the options of a method among them. */
 function readOptions(node: JsonPlace | undefined, method: Method, flags: FlagSet, own: boolean) {
-  const values = node?.flags({ ...(own ? methodFlags(method) : {}), ...flags }) ?? {};
+  const values = node?.flags({ ...(own ? optionFlags(method) : {}), ...flags }) ?? {};
   const chosen = Object.entries(values).filter(([name]) => !Object.hasOwn(flags, name));
-  const options = methodOptions(method, Object.fromEntries(chosen));
+  const options = optionsOf(method, Object.fromEntries(chosen));
   resolveOptions(method, options);
   return { flags: pick(values, flags), options };
 }

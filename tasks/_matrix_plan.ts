@@ -240,8 +240,14 @@ export function fingerprint(session: Session, file: MatrixFile, stage: Stage): s
   const own = (): Json => {
     switch (stage.kind) {
       case "answers": {
-        const { answers: { outputs, labels }, models } = file, { answers, dataset, style } = stage.of;
-        const flags = { outputs: outputs as Json, labels: labels as Json, model: models[answers] as Json };
+        const { answers: { outputs, labels, labelerOptions }, models } = file;
+        const { answers, dataset, style } = stage.of;
+        const flags = {
+          outputs: outputs as Json,
+          labels: labels as Json,
+          ...(Object.keys(labelerOptions).length > 0 && { labelerOptions }),
+          model: models[answers] as Json,
+        };
         return { ...flags, dataset, style: plugin("prompt-style", style), splits: stage.splits };
       }
       case "fraction":

@@ -146,7 +146,7 @@ export class MatrixStages {
   }
 
   async #answer(stage: AnswersStage, run: RunFolder): Promise<void> {
-    const { answers, dataset, style } = stage.of, { outputs, labels } = this.#file.answers;
+    const { answers, dataset, style } = stage.of, { outputs, labels, labelerOptions } = this.#file.answers;
     const { evalKshot = 0 } = this.#session.registry.get("dataset", splitName(dataset).name).plugin;
     const common = {
       ...this.#model(answers),
@@ -167,6 +167,7 @@ export class MatrixStages {
       { ...defaultsOf(LABEL_FLAGS), ...labels, ...common, dataset: written },
       run,
       "redo",
+      labelerOptions,
     );
   }
 
@@ -233,7 +234,7 @@ export class MatrixStages {
       },
       run,
       "redo",
-      method.evaluate.options,
+      { method: method.evaluate.options },
     );
   }
 

@@ -129,7 +129,11 @@ export class Session {
    * A model of which only the tokenizer is read until its weights are needed, with the hidden states that earlier runs
    * have left in a folder.
    */
-  async deferredModel(name: string, dtype: WeightType, cacheDir = featureFolder()): Promise<DeferredModel> {
+  async deferredModel(
+    name: string,
+    dtype: WeightType,
+    cacheDir = cacheFolder("features"),
+  ): Promise<DeferredModel> {
     const key = `${name} ${dtype} ${cacheDir}`;
     let model = this.#deferred.get(key);
     if (!model) {
@@ -240,13 +244,14 @@ export class Session {
   }
 }
 
-/** Where hidden states are kept, unless told otherwise: in the user's folder for what can be made again. */
-export function featureFolder(
+/** Where hidden states or replies are kept, unless told otherwise: in the user's folder for what can be made again. */
+export function cacheFolder(
+  what: "features" | "replies",
   get: (name: string) => string | undefined = (name) => Deno.env.get(name),
 ): string {
   const user = get("HOME") || get("USERPROFILE") || ".";
   const cache = get("XDG_CACHE_HOME") || get("LOCALAPPDATA") || join(user, ".cache");
-  return join(cache, "credence", "features");
+  return join(cache, "credence", what);
 }
 
 function counted(count: number): string {

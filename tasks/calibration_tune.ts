@@ -37,7 +37,7 @@ import {
 } from "./_common.ts";
 import { defineFlags, parseFlags, type Values } from "./_flags.ts";
 import { note, print } from "./_io.ts";
-import { methodFlags, methodOptions, peekMethod } from "./_method_flags.ts";
+import { optionFlags, optionsOf, peekMethod } from "./_options.ts";
 import { ProgressBar } from "./_progress.ts";
 import type { Session } from "./_session.ts";
 import { runTask, type Task } from "./_task.ts";
@@ -326,12 +326,12 @@ const task: Task = {
     "--max-steps=300 --batch-size=16 --lr=2e-3 --scale-temp",
   flags: async (args, session) => ({
     ...TUNE_FLAGS,
-    ...methodFlags(await peekMethod(args, session, METHOD)),
+    ...optionFlags(await peekMethod(args, session, METHOD)),
   }),
   async run(args, session) {
     const method = await peekMethod(args, session, METHOD);
-    const { values, extra } = parseFlags(this.command, TUNE_FLAGS, args, methodFlags(method));
-    const options = methodOptions(method, extra);
+    const { values, extra } = parseFlags(this.command, TUNE_FLAGS, args, optionFlags(method));
+    const options = optionsOf(method, extra);
     using run = await openRun(values["log-dir"]);
     const result = await calibrationTune(session, values, options, run);
     const temperature = result.temperature === null ? "" : `, temperature ${result.temperature.toFixed(3)}`;

@@ -3,7 +3,7 @@ import { calibrationTune, TUNE_FLAGS } from "./calibration_tune.ts";
 import { openRun } from "./_common.ts";
 import { defineFlags, parseFlags, peekFlag } from "./_flags.ts";
 import { print } from "./_io.ts";
-import { methodFlags, methodOptions } from "./_method_flags.ts";
+import { optionFlags, optionsOf } from "./_options.ts";
 import type { Session } from "./_session.ts";
 import { runTask, type Task } from "./_task.ts";
 
@@ -30,14 +30,14 @@ const task: Task = {
     "deno task classifier-tune --dataset=offline:runs/mine/labels --model-name=facts --log-dir=runs/probe " +
     "--position=question --max-steps=300 --batch-size=32 --lr=1e-3 --scale-temp",
   flags: (args, session) =>
-    Promise.resolve({ ...CLASSIFIER_FLAGS, ...methodFlags(chosenMethod(args, session)) }),
+    Promise.resolve({ ...CLASSIFIER_FLAGS, ...optionFlags(chosenMethod(args, session)) }),
   async run(args, session) {
     const method = chosenMethod(args, session);
-    const { values, extra } = parseFlags(this.command, CLASSIFIER_FLAGS, args, methodFlags(method));
+    const { values, extra } = parseFlags(this.command, CLASSIFIER_FLAGS, args, optionFlags(method));
     await session.loadPlugins(values.plugin);
     using run = await openRun(values["log-dir"]);
     const flags = { ...values, method: method.name };
-    const result = await calibrationTune(session, flags, methodOptions(method, extra), run);
+    const result = await calibrationTune(session, flags, optionsOf(method, extra), run);
     const temperature = result.temperature === null ? "" : `, temperature ${result.temperature.toFixed(3)}`;
     print(`classifier in ${result.checkpoint}${temperature}`);
     return result;

@@ -5,9 +5,7 @@ import {
   generateAnswers,
   isLabeled,
   type Json,
-  labelAnswers,
   type Labeled,
-  type LabelRequest,
   loadPrompts,
   meansOver,
   type Method,
@@ -48,7 +46,8 @@ import {
 } from "./_common.ts";
 import { defineFlags, type FlagSet, parseFlags, peekFlag, type Values } from "./_flags.ts";
 import { print } from "./_io.ts";
-import { methodFlags, methodOptions, peekMethod } from "./_method_flags.ts";
+import { chooseLabeler, type ChosenLabeler, labelAll, LabelerOnDemand, peekLabeler } from "./_labeler.ts";
+import { optionFlags, optionsOf, peekMethod } from "./_options.ts";
 import { ProgressBar } from "./_progress.ts";
 import type { Session } from "./_session.ts";
 import { type Better, metricsTable } from "./_table.ts";
@@ -100,23 +99,27 @@ export interface EvaluateResult {
   readonly skipped: readonly string[];
 }
 
-/**
- * Evaluates a dataset, or each member of a collection.
- *
- * @param methodOptions those of a method that does not train; what a checkpoint was trained with is in it
- */
+/** Options of plugins, as they were given. */
+export interface GivenOptions {
+  /** Those of a method that does not train; what a checkpoint was trained with is in it. */
+  readonly method?: Readonly<Record<string, unknown>>;
+  readonly labeler?: Readonly<Record<string, unknown>>;
+}
+
+/** Evaluates a dataset, or each member of a collection. */
 export async function evaluate(
   session: Session,
   flags: Values<typeof EVALUATE_FLAGS>,
   run: RunFolder,
   whenChanged: "refuse" | "redo" = "refuse",
-  methodOptions: Readonly<Record<string, unknown>> = {},
+  given: GivenOptions = {},
 ): Promise<EvaluateResult> {
   checkMode(flags);
   const method = chooseMethod(session, flags.method, flags["query-peft-dir"] !== undefined);
-  const options = resolveOptions(method, methodOptions);
+  const options = resolveOptions(method, given.method ?? {});
   method.check?.(options);
   const style = chooseStyle(session, flags["prompt-style"]);
+  const labeler = await chooseLabeler(session, flags.strategy, given.labeler ?? {});
   const datasets = await chooseDatasets(session, flags.dataset, {
     dataDir: flags["data-dir"],
     promptStyle: style.name,
@@ -124,7 +127,7 @@ export async function evaluate(
   const evaluations: Evaluation[] = [], skipped: string[] = [];
   for (const chosen of datasets) {
     for (const split of chooseSplits(flags.splits, chosen.dataset)) {
-      const part = { chosen, split, method, options };
+      const part = { chosen, split, method, options, labeler };
       const { evaluation, wasThere } = await evaluateSplit(session, flags, run, part, whenChanged);
       evaluations.push(evaluation);
       if (wasThere) skipped.push(`metrics/${chosen.name}/${split}`);
@@ -142,19 +145,19 @@ interface Part {
   readonly split: Split;
   readonly method: Method;
   readonly options: Options;
+  readonly labeler: ChosenLabeler;
 }
 
 async function evaluateSplit(
   session: Session,
   flags: Values<typeof EVALUATE_FLAGS>,
   run: RunFolder,
-  { chosen, split, method, options }: Part,
+  { chosen, split, method, options, labeler }: Part,
   whenChanged: "refuse" | "redo",
 ): Promise<{ evaluation: Evaluation; wasThere: boolean }> {
   const { "model-name": modelName, "query-peft-dir": peft, "batch-size": batchSize, seed, limit } = flags;
   const checkpoint = peft === undefined ? undefined : await session.adapterFolder(peft);
   const style = chooseStyle(session, flags["prompt-style"]);
-  const { plugin: labeler } = session.registry.get("labeler", flags.strategy);
   const metrics = chooseMetrics(session, flags.metric);
   const kshot = flags["eval-kshot"] ?? chosen.dataset.evalKshot ?? 0;
   const maxNewTokens = flags["max-new-tokens"] ?? style.maxNewTokens;
@@ -175,7 +178,8 @@ async function evaluateSplit(
     temperature,
     method: session.describe(method),
     ...(method.train ? {} : { options: { ...options } as Json }),
-    labeler: session.describe(labeler),
+    labeler: labeler.about,
+    ...(Object.keys(labeler.options).length > 0 && { labelerOptions: labeler.options }),
     metrics: metrics.map((metric) => session.describe(metric)),
   };
   const name = `metrics/${chosen.name}/${split}`;
@@ -198,6 +202,7 @@ async function evaluateSplit(
       const measure = async (labeled: readonly Labeled[]) => {
         const predictions: Prediction[] = [];
         using progress = new ProgressBar(`${chosen.name} confidence`);
+        await using comparing = new LabelerOnDemand(labeler);
         const context = {
           options,
           rng: createRng(seed).split("predict"),
@@ -205,7 +210,7 @@ async function evaluateSplit(
           progress,
           checkpoint,
           style,
-          label: async (answer: LabelRequest) => await labeler.label(answer, labeler.defaults),
+          label: comparing.label,
         };
         const counting = countingModel(model, labeled);
         for await (const row of predictConfidence(counting.model, labeled, method, context, temperature)) {
@@ -239,16 +244,18 @@ async function evaluateSplit(
           const asked = todo.map((index) => rows[index]);
           const generation = { maxNewTokens, batchSize, temperature: 0, topP: 1, seed };
           for await (const { index, answer } of generateAnswers(model, asked, style, generation)) {
-            for await (const { output, label } of labelAnswers([answer], labeler, labeler.defaults)) {
-              yield { index: todo[index], value: { output, label } };
-            }
+            yield { index: todo[index], value: answer.output };
           }
         },
       };
-      return await collect<Pick<Labeled, "output" | "label">, string[]>(
-        answers,
-        (found) => measure(rows.map((row, index) => ({ ...row, ...found[index] }))),
-      );
+      return await collect<string, string[]>(answers, async (outputs) => {
+        const answered = rows.map((row, index) => ({ ...row, output: outputs[index] }));
+        const all = { answers: answered, labeler, journal: join(folder, "labels.journal"), inputs };
+        return await labelAll(
+          { ...all, title: `${chosen.name} label` },
+          (labels) => measure(answered.map((row, index) => ({ ...row, label: labels[index] }))),
+        );
+      });
     },
   });
   if (outcome.skipped) announceSkip(name);
@@ -294,14 +301,15 @@ function chooseMethod(session: Session, name: string | undefined, hasCheckpoint:
 
 const defaultMethod = (hasCheckpoint: boolean) => hasCheckpoint ? "lora-prompt" : "zero-shot";
 
-/** The flags of the method that a command line means: its options, unless they are those of its training. */
-async function optionFlags(args: readonly string[], session: Session): Promise<FlagSet> {
+/** The options of the labeler and of the method that a command line means, unless they are those of its training. */
+async function pluginFlags(args: readonly string[], session: Session): Promise<FlagSet> {
   const method = await peekMethod(
     args,
     session,
     defaultMethod(peekFlag(args, "query-peft-dir").length > 0),
   );
-  return method.train ? {} : methodFlags(method);
+  const labeler = peekLabeler(args, session, EVALUATE_FLAGS.strategy.default);
+  return { ...optionFlags(labeler), ...(method.train ? {} : optionFlags(method)) };
 }
 
 /** The metrics of these names, all of them for `all`, or without names the usual ones and those that users load. */
@@ -340,17 +348,18 @@ const task: Task = {
   summary: "Measure how well a model knows when its answers are right. Writes metrics/<dataset>/<split>/.",
   example: "deno task evaluate --dataset=facts --prompt-style=oe --model-name=facts " +
     "--query-peft-dir=runs/mine/checkpoint-300 --scale-temp=query --log-dir=runs/mine",
-  flags: async (args, session) => ({ ...EVALUATE_FLAGS, ...await optionFlags(args, session) }),
+  flags: async (args, session) => ({ ...EVALUATE_FLAGS, ...await pluginFlags(args, session) }),
   async run(args, session) {
-    const { values, extra } = parseFlags(
-      this.command,
-      EVALUATE_FLAGS,
-      args,
-      await optionFlags(args, session),
-    );
+    const flags = await pluginFlags(args, session);
+    const { values, extra } = parseFlags(this.command, EVALUATE_FLAGS, args, flags);
     using run = await openRun(values["log-dir"]);
     const method = chooseMethod(session, values.method, values["query-peft-dir"] !== undefined);
-    const result = await evaluate(session, values, run, "refuse", methodOptions(method, extra));
+    const labeler = peekLabeler(args, session, EVALUATE_FLAGS.strategy.default);
+    const given = {
+      method: method.train ? {} : optionsOf(method, extra),
+      labeler: optionsOf(labeler, extra),
+    };
+    const result = await evaluate(session, values, run, "refuse", given);
     print(metricsTable(result, directions(session)));
     return result;
   },

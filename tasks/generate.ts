@@ -2,12 +2,10 @@
 import {
   dataError,
   generateAnswers,
-  type Json,
   type Label,
-  labelAnswers,
+  type Labeler,
   loadPrompts,
   readRows,
-  resolveOptions,
   type RunFolder,
   type Split,
   type StoredRow,
@@ -27,8 +25,10 @@ import {
   openRun,
   RUN_FLAGS,
 } from "./_common.ts";
-import { defineFlags, parseFlags, type Values } from "./_flags.ts";
+import { defineFlags, parseFlags, peekFlag, type Values } from "./_flags.ts";
 import { note, print } from "./_io.ts";
+import { chooseLabeler, labelAll, type LabelUsage, peekLabeler } from "./_labeler.ts";
+import { optionFlags, optionsOf } from "./_options.ts";
 import type { Session } from "./_session.ts";
 import { runTask, type Task } from "./_task.ts";
 
@@ -46,7 +46,7 @@ export const OUTPUT_FLAGS = defineFlags({
 /** Flags of `generate labels`. */
 export const LABEL_FLAGS = defineFlags({
   "dataset": { type: "string", help: "answers to label, as in offline:<run>/outputs", required: true },
-  "strategy": { type: "string", help: "labeler to use", default: "substring" },
+  "strategy": { type: "string", help: "labeler, as in substring or fuzzy:<model>", default: "substring" },
   "log-dir": RUN_FLAGS["log-dir"],
   "data-dir": RUN_FLAGS["data-dir"],
   "prompt-style": {
@@ -155,43 +155,35 @@ export async function generateLabels(
   flags: Values<typeof LABEL_FLAGS>,
   run: RunFolder,
   whenChanged: "refuse" | "redo" = "refuse",
+  labelerOptions: Readonly<Record<string, unknown>> = {},
 ): Promise<GenerateResult> {
   const [chosen] = await chooseDatasets(session, flags.dataset, {
     dataDir: flags["data-dir"],
     promptStyle: flags["prompt-style"],
   });
-  const { plugin: labeler } = session.registry.get("labeler", flags.strategy);
-  const options = resolveOptions(labeler, {});
+  const labeler = await chooseLabeler(session, flags.strategy, labelerOptions);
   const rows: Record<string, number> = {}, skipped: string[] = [];
   for (const split of await splitsPresent(chosen, flags.splits)) {
     const name = `labels/${split}`;
     const inputs = {
       dataset: chosen.about,
-      labeler: session.describe(labeler),
-      options: { ...options } as Json,
+      labeler: labeler.about,
+      options: labeler.options,
     };
     const path = run.file("labels", split, "0.csv");
     const answers = await answersOf(chosen, split);
+    let usage: LabelUsage = {};
     const outcome = await run.stage(name, {
       inputs,
       whenChanged,
+      about: () => Promise.resolve({ command: session.command, ...usage }),
       work: async () => {
-        const verdicts = {
-          journal: `${path}.journal`,
-          inputs,
-          total: answers.length,
-          title: `label ${split}`,
-          async *produce(todo: readonly number[]) {
-            let next = 0;
-            for await (
-              const { label } of labelAnswers(todo.map((index) => answers[index]), labeler, options)
-            ) {
-              yield { index: todo[next++], value: label };
-            }
-          },
-        };
+        const all = { answers, labeler, journal: `${path}.journal`, inputs, title: `label ${split}` };
         const labeled = (label: Label, index: number) => ({ ...answers[index], label });
-        await collect<Label, void>(verdicts, (labels) => writeRows(path, labels.map(labeled)));
+        await labelAll(all, async (labels, spent) => {
+          usage = spent;
+          await writeRows(path, labels.map(labeled));
+        });
         return [path];
       },
     });
@@ -245,17 +237,22 @@ const outputs: Task = {
   },
 };
 
+async function peek(args: readonly string[], session: Session): Promise<Labeler> {
+  await session.loadPlugins(peekFlag(args, "plugin"));
+  return peekLabeler(args, session, LABEL_FLAGS.strategy.default);
+}
+
 const labels: Task = {
   command: "deno task generate labels",
   summary: "Decide which answers are right. Writes labels/<split>/0.csv.",
   example:
     "deno task generate labels --dataset=offline:runs/mine/outputs --strategy=substring --log-dir=runs/mine",
-  flags: LABEL_FLAGS,
+  flags: async (args, session) => ({ ...LABEL_FLAGS, ...optionFlags(await peek(args, session)) }),
   async run(args, session) {
-    const { values } = parseFlags(this.command, LABEL_FLAGS, args);
-    await session.loadPlugins(values.plugin);
+    const labeler = await peek(args, session);
+    const { values, extra } = parseFlags(this.command, LABEL_FLAGS, args, optionFlags(labeler));
     using run = await openRun(values["log-dir"]);
-    return report(await generateLabels(session, values, run));
+    return report(await generateLabels(session, values, run, "refuse", optionsOf(labeler, extra)));
   },
 };
 

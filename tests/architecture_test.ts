@@ -108,6 +108,7 @@ const RULES: readonly Rule[] = [
       "@std/assert",
       "fastest-levenshtein",
       "jstat",
+      "openai",
       "vega",
       "vega-lite",
     ],

@@ -19,6 +19,7 @@ import {
   type MethodContext,
   oe,
   offline,
+  OpenLabeler,
   openLanguageModel,
   type OpenModel,
   predictConfidence,
@@ -141,7 +142,9 @@ async function answer(model: OpenModel, split: Split): Promise<Labeled[]> {
   const options = { maxNewTokens: 4, batchSize: 8, temperature: 0, topP: 1, seed: 137 };
   const answers = await Array.fromAsync(generateAnswers(model, prompts, oe, options));
   answers.sort((a, b) => a.index - b.index);
-  return await Array.fromAsync(labelAnswers(answers.map(({ answer }) => answer), mostlyRight, {}));
+  const labeler = OpenLabeler.of(mostlyRight, {});
+  const labels = await Array.fromAsync(labelAnswers(answers.map(({ answer }) => answer), labeler));
+  return labels.toSorted((a, b) => a.index - b.index).map(({ answer }) => answer);
 }
 
 async function travel(gpu: Gpu, folder: string): Promise<Journey> {

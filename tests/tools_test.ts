@@ -190,13 +190,24 @@ const HOSTS = [
   "cas-bridge.xethub.hf.co",
   "example.com",
   "nothf.co",
+  "api.openai.com",
+  "grader.example.com:8443",
 ];
 
 for (
-  const { endpoint, reachable, why } of [
-    { endpoint: "", reachable: HOSTS.slice(0, 3), why: "the Hub and its servers only" },
+  const { env, reachable, why } of [
     {
-      endpoint: "https://hub.example.com",
+      env: {},
+      reachable: [...HOSTS.slice(0, 3), "api.openai.com"],
+      why: "the Hub, its servers, and OpenAI's endpoint only",
+    },
+    {
+      env: { OPENAI_BASE_URL: "https://grader.example.com:8443/v1" },
+      reachable: [...HOSTS.slice(0, 3), "grader.example.com:8443"],
+      why: "the endpoint that OPENAI_BASE_URL names",
+    },
+    {
+      env: { HF_ENDPOINT: "https://hub.example.com" },
       reachable: HOSTS,
       why: "any server where HF_ENDPOINT names the Hub",
     },
@@ -215,7 +226,11 @@ for (
            throw new Error(hosts.filter((_, index) => states[index].state === "granted").join());`,
         );
         const args = ["--dataset=facts", "--prompt-style=oe", "--model-name=facts", `--plugin=${plugin}`];
-        const { stderr } = await launch(["evaluate", ...args], { HF_ENDPOINT: endpoint });
+        const { stderr } = await launch(["evaluate", ...args], {
+          HF_ENDPOINT: "",
+          OPENAI_BASE_URL: "",
+          ...env,
+        });
         assertStringIncludes(stderr, `threw while loading: ${reachable.join()}\n`);
       }),
   });

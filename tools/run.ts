@@ -19,9 +19,12 @@ const IMPORTS = ["--allow-import"];
 
 const ANYWHERE = "--allow-net";
 /** For models from the Hub, and its servers for large files; where those of another Hub are, nobody can say. */
-const HUB = Deno.env.get("HF_ENDPOINT")
-  ? [ANYWHERE]
-  : [`${ANYWHERE}=huggingface.co,*.huggingface.co,*.hf.co`];
+const hub = Deno.env.get("HF_ENDPOINT") ? ANYWHERE : `${ANYWHERE}=huggingface.co,*.huggingface.co,*.hf.co`;
+
+/** For a grader behind an endpoint: that endpoint alone. */
+const openAi = Deno.env.get("OPENAI_BASE_URL") ?? "";
+const endpoint = URL.canParse(openAi) ? new URL(openAi).host : "api.openai.com";
+const hubAndEndpoint = hub === ANYWHERE ? ANYWHERE : `${hub},${endpoint}`;
 
 const script = (file: string, ...permissions: string[]): Task["commands"] => [
   ["run", "--quiet", "--no-prompt", ...CONFIG, ...FILES, ...IMPORTS, ...permissions, file],
@@ -29,13 +32,13 @@ const script = (file: string, ...permissions: string[]): Task["commands"] => [
 
 const TASKS: Readonly<Record<string, Task>> = {
   "demo": { commands: script("tasks/demo.ts"), gpu: true },
-  "generate": { commands: script("tasks/generate.ts", ...HUB), gpu: true },
-  "calibration-tune": { commands: script("tasks/calibration_tune.ts", ...HUB), gpu: true },
-  "classifier-tune": { commands: script("tasks/classifier_tune.ts", ...HUB), gpu: true },
-  "evaluate": { commands: script("tasks/evaluate.ts", ...HUB), gpu: true },
-  "matrix": { commands: script("tasks/matrix.ts", ...HUB), gpu: true },
-  "data": { commands: script("tasks/data.ts", ...HUB), gpu: false },
-  "play": { commands: script("tasks/play.ts", ...HUB), gpu: true },
+  "generate": { commands: script("tasks/generate.ts", hubAndEndpoint), gpu: true },
+  "calibration-tune": { commands: script("tasks/calibration_tune.ts", hub), gpu: true },
+  "classifier-tune": { commands: script("tasks/classifier_tune.ts", hub), gpu: true },
+  "evaluate": { commands: script("tasks/evaluate.ts", hubAndEndpoint), gpu: true },
+  "matrix": { commands: script("tasks/matrix.ts", hubAndEndpoint), gpu: true },
+  "data": { commands: script("tasks/data.ts", hub), gpu: false },
+  "play": { commands: script("tasks/play.ts", hub), gpu: true },
   "publish": { commands: script("tasks/publish.ts", ANYWHERE), gpu: false },
   "audit": { commands: script("tasks/audit.ts"), gpu: false },
   "report": { commands: script("tasks/report.ts"), gpu: false },

@@ -1,65 +1,53 @@
-import { UserError } from "../errors.ts";
-import { type Generation, type Label, type Labeled, promptText } from "../records.ts";
-import type { Labeler, Options } from "../types.ts";
+import type { OpenLabeler } from "../labelers.ts";
+import { type Generation, type Labeled, promptText } from "../records.ts";
+import type { LabelRequest } from "../types.ts";
+
+/** What a labeler is shown of an answer. */
+export function labelRequest(row: Generation): LabelRequest {
+  return { question: promptText(row), target: row.target, answer: row.output };
+}
 
 /**
  * Labels answers, several at once where the labeler allows it.
  *
- * @returns rows in order
+ * One that fails ends it, after those that were under way.
+ *
+ * @returns each with its index, as they finish
  */
-export async function* labelAnswers<O extends Options>(
+export async function* labelAnswers(
   answers: readonly Generation[],
-  labeler: Labeler<O>,
-  options: O,
-): AsyncIterable<Labeled> {
-  const ahead = Math.max(1, labeler.concurrency ?? 1);
-  const pending: Promise<Labeled>[] = [];
-  let next = 0;
+  labeler: OpenLabeler,
+): AsyncIterable<{ readonly index: number; readonly answer: Labeled }> {
+  /** What has come, and whoever waits for it: a race of all that is under way would take time with each of them. */
+  const finished: { index: number; answer: Labeled }[] = [], failed: unknown[] = [];
+  let next = 0, running = 0, arrived = Promise.withResolvers<void>();
+  const start = (index: number) => {
+    running++;
+    const row = answers[index];
+    labeler.label(labelRequest(row), `row ${row.id}`).then(
+      (label) => finished.push({ index, answer: { ...row, label } }),
+      (error) => failed.push(error),
+    ).finally(() => {
+      running--;
+      arrived.resolve();
+    });
+  };
   try {
-    while (next < answers.length || pending.length > 0) {
-      while (next < answers.length && pending.length < ahead) {
-        const labeled = labelOne(answers[next++], labeler, options);
-        // One that fails before its turn is thrown in its turn; until then it must not count as unhandled.
-        labeled.catch(() => {});
-        pending.push(labeled);
+    while (next < answers.length || running > 0 || finished.length > 0) {
+      while (next < answers.length && running < labeler.concurrency && failed.length === 0) start(next++);
+      if (finished.length > 0) yield finished.shift()!;
+      else if (running === 0) break;
+      else {
+        await arrived.promise;
+        arrived = Promise.withResolvers();
       }
-      yield await pending.shift()!;
     }
+    if (failed.length > 0) throw failed[0];
   } finally {
     // A caller that stops early must not leave work behind.
-    await Promise.allSettled(pending);
+    while (running > 0) {
+      await arrived.promise;
+      arrived = Promise.withResolvers();
+    }
   }
-}
-
-async function labelOne<O extends Options>(
-  row: Generation,
-  labeler: Labeler<O>,
-  options: O,
-): Promise<Labeled> {
-  let label: Label;
-  try {
-    label = await labeler.label(
-      { question: promptText(row), target: row.target, answer: row.output },
-      options,
-    );
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UserError({
-      kind: "plugin",
-      what: `Labeler "${labeler.name}" threw: ${reason}`,
-      where: `row ${row.id}`,
-      fix: "report it to the plugin's author, or use another --strategy",
-      cause: error,
-    });
-  }
-  if (label !== 0 && label !== 1 && label !== null) {
-    throw new UserError({
-      kind: "plugin",
-      what: `Labeler "${labeler.name}" gave ${JSON.stringify(label)}`,
-      where: `row ${row.id}`,
-      fix: "a label is 1 correct, 0 wrong or null undecided",
-    });
-  }
-  return { ...row, label };
 }

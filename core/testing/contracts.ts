@@ -1,4 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { OpenLabeler } from "../labelers.ts";
 import { resolveOptions } from "../options.ts";
 import { type Label, type Labeled, promptText, type Question, type Split } from "../records.ts";
 import { Registry } from "../registry.ts";
@@ -10,6 +11,7 @@ import type {
   Dataset,
   DatasetRequest,
   Labeler,
+  LabelerContext,
   LabelRequest,
   Method,
   Metric,
@@ -136,6 +138,8 @@ export interface LabelerCases<O extends Options> {
   readonly undecided?: readonly LabelerCase[];
   /** Options that differ from the defaults. */
   readonly options?: Partial<O>;
+  /** What one that is opened may use, besides an empty folder and a {@linkcode FakeModel}. */
+  readonly context?: Partial<LabelerContext>;
 }
 
 /** Declares the tests of a labeler: its verdicts, given twice, and no change to its input. */
@@ -155,10 +159,34 @@ export function testLabeler<O extends Options>(labeler: Labeler<O>, cases: Label
   for (const { answer: { answer, target, question = "" }, label } of all) {
     Deno.test(`${labeler.name}: ${JSON.stringify(answer)} against ${JSON.stringify(target)} is ${label}`, async () => {
       const asked = Object.freeze({ question, target, answer });
-      assertEquals(await labeler.label(asked, options), label);
-      assertEquals(await labeler.label(asked, options), label, "a second look gave another label");
+      await withFolder(async (cacheDir) => {
+        const open = await OpenLabeler.open(labeler, options, {
+          ...labelerContext(cacheDir),
+          ...cases.context,
+        });
+        try {
+          await open.prepare([asked], { update() {} });
+          assertEquals(await open.label(asked), label);
+          assertEquals(await open.label(asked), label, "a second look gave another label");
+        } finally {
+          await open.close();
+        }
+      });
     });
   }
+}
+
+function labelerContext(cacheDir: string): LabelerContext {
+  const alone = () => Promise.reject(new Error("there are no other labelers in this test"));
+  return {
+    argument: "",
+    cacheDir,
+    warn() {},
+    model: () => Promise.resolve(new FakeModel()),
+    describeModel: (name) => Promise.resolve(name),
+    labeler: alone,
+    describeLabeler: alone,
+  };
 }
 
 /** What a method is tested with. */

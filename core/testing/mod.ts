@@ -37,3 +37,5 @@ export type {
   ModelFamilyCases,
   PromptStyleCases,
 } from "./contracts.ts";
+export { FakeEndpoint } from "./fake_endpoint.ts";
+export type { FakeReply, SeenRequest } from "./fake_endpoint.ts";

@@ -132,7 +132,7 @@ async function agreement(
   const same = (answer: string): Promise<Label> | Label => {
     // The labeler is asked about what it could find to be otherwise.
     if (answer === row.output) return 1;
-    return label?.({ question: promptText(row), target: row.output, answer }) ?? 0;
+    return label?.({ question: promptText(row), target: row.output, answer, twoAnswers: true }) ?? 0;
   };
   // Each text is decided about once: a labeler may be asked over a network, and be paid.
   const texts = [...new Set(samples.map(({ answer }) => answer))];

@@ -159,7 +159,7 @@ Deno.test("testLabeler() catches a labeler that changes its mind", async () => {
   let calls = 0;
   const broken: Labeler = {
     ...exact,
-    label: (answer, options) => calls++ % 2 ? 0 : exact.label(answer, options),
+    label: (answer, options) => calls++ % 2 ? 0 : exact.label!(answer, options),
   };
   assertEquals((await failures(() => testLabeler(broken, CASES))).length, 2);
 });
@@ -167,7 +167,8 @@ Deno.test("testLabeler() catches a labeler that changes its mind", async () => {
 Deno.test("testLabeler() catches a labeler that changes its input", async () => {
   const broken: Labeler = {
     ...exact,
-    label: (answer, options) => exact.label(Object.assign(answer, { target: answer.target.trim() }), options),
+    label: (answer, options) =>
+      exact.label!(Object.assign(answer, { target: answer.target.trim() }), options),
   };
   assertEquals((await failures(() => testLabeler(broken, CASES))).length, 3);
 });

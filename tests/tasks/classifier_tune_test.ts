@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { exists } from "../../core/mod.ts";
-import { featureFolder } from "../../tasks/_session.ts";
+import { cacheFolder } from "../../tasks/_session.ts";
 import { available, run, succeed, withFolder, writeLabels } from "./_cli.ts";
 
 /** Declares a test that needs an adapter. */
@@ -193,8 +193,8 @@ Deno.test("classifier-tune refuses --method, and a flag of the other method", as
   }
 });
 
-Deno.test("featureFolder() is the user's folder for what can be made again", () => {
-  const folder = (env: Record<string, string>) => featureFolder((name) => env[name]);
+Deno.test("cacheFolder() is the user's folder for what can be made again", () => {
+  const folder = (env: Record<string, string>) => cacheFolder("features", (name) => env[name]);
   assertEquals(folder({ HOME: "/home/ada" }), join("/home/ada", ".cache", "credence", "features"));
   assertEquals(
     folder({ HOME: "/home/ada", XDG_CACHE_HOME: "/tmp/c" }),

@@ -34,7 +34,7 @@ Deno.test("a matrix file may leave out what has a default", async () => {
   assertEquals({ metrics, peers, answers, models }, {
     metrics: ["accuracy", "auroc", "ece", "brier"],
     peers: [],
-    answers: { outputs: {}, labels: {} },
+    answers: { outputs: {}, labels: {}, labelerOptions: {} },
     models: { facts: { "model-name": "facts", "dtype": "auto" } },
   });
   assertEquals(grids[0].axes, {

@@ -2,6 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { UserError } from "../../../core/errors.ts";
 import { dataError } from "../../../core/files.ts";
 import type { Label } from "../../../core/records.ts";
+import { OpenLabeler } from "../../../core/labelers.ts";
 import { labelAnswers } from "../../../core/stages/label.ts";
 import type { Labeler } from "../../../core/types.ts";
 import { all } from "../../plugins/_folders.ts";
@@ -22,12 +23,18 @@ function labeler(label: Labeler["label"], concurrency?: number): Labeler {
 const rows = (count: number) =>
   frozen(Array.from({ length: count }, (_, index) => generation(`row${index}`, { output: `${index}` })));
 
-const label = (count: number, plugin: Labeler) => all(labelAnswers(rows(count), plugin, {}));
+/** Labels as they finish, with their index. */
+const asTheyFinish = (count: number, plugin: Labeler) =>
+  labelAnswers(rows(count), OpenLabeler.of(plugin, {}));
+
+/** Labelled rows, in order. */
+const label = async (count: number, plugin: Labeler) =>
+  (await all(asTheyFinish(count, plugin))).toSorted((a, b) => a.index - b.index).map(({ answer }) => answer);
 
 /** Lets every promise that can settle do so. */
 const settle = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 
-Deno.test("labelAnswers() adds the labels to the rows, in order", async () => {
+Deno.test("labelAnswers() adds the labels to the rows, each with its index", async () => {
   const verdicts: Label[] = [1, 0, null];
   const labels = await label(3, labeler(({ answer }) => verdicts[Number(answer)]));
   assertEquals(labels, rows(3).map((row, index) => ({ ...row, label: verdicts[index] })));
@@ -51,7 +58,8 @@ Deno.test("labelAnswers() passes the options on", async () => {
     defaults: { all: 0 },
     label: (_, { all }) => all,
   };
-  assertEquals((await all(labelAnswers(rows(1), plugin, { all: null })))[0].label, null);
+  const [{ answer }] = await all(labelAnswers(rows(1), OpenLabeler.of(plugin, { all: null })));
+  assertEquals(answer.label, null);
 });
 
 for (const [concurrency, most] of [[undefined, 1], [1, 1], [3, 3], [9, 5]] as const) {
@@ -68,19 +76,24 @@ for (const [concurrency, most] of [[undefined, 1], [1, 1], [3, 3], [9, 5]] as co
   });
 }
 
-Deno.test("labelAnswers() keeps the order when later labels come first", async () => {
-  const waiting = new Map<string, () => void>();
-  const reversed = labeler(({ answer }) => {
+Deno.test("labelAnswers() gives labels as they finish, and starts the next at once", async () => {
+  const started: string[] = [], waiting = new Map<string, () => void>();
+  const plugin = labeler(({ answer }) => {
+    started.push(answer);
     const { promise, resolve } = Promise.withResolvers<Label>();
     waiting.set(answer, () => resolve(answer === "1" ? 0 : 1));
-    if (waiting.size === 3) { for (const answer of ["2", "1", "0"]) waiting.get(answer)!(); }
+    if (answer === "1") waiting.get("1")!();
     return promise;
-  }, 3);
-  assertEquals((await label(3, reversed)).map(({ id, label }) => [id, label]), [
-    ["row0", 1],
-    ["row1", 0],
-    ["row2", 1],
-  ]);
+  }, 2);
+  const labels = asTheyFinish(3, plugin)[Symbol.asyncIterator]();
+  const first = (await labels.next()).value;
+  assertEquals([first.index, first.answer.id, first.answer.label, started], [1, "row1", 0, ["0", "1", "2"]]);
+  const second = labels.next();
+  // Row 0 hangs, and holds up nobody.
+  waiting.get("2")!();
+  assertEquals((await second).value.index, 2);
+  waiting.get("0")!();
+  assertEquals((await labels.next()).value.index, 0);
 });
 
 for (
@@ -112,19 +125,20 @@ for (const bad of [2, -1, 0.5, NaN, "1", true, undefined]) {
   });
 }
 
-Deno.test("labelAnswers() throws a failure in its turn, behind the rows before it", async () => {
-  const first = Promise.withResolvers<Label>();
-  const plugin = labeler(
-    ({ answer }) => answer === "0" ? first.promise : Promise.reject(new Error("no idea")),
-    2,
-  );
-  const labels = labelAnswers(rows(2), plugin, {})[Symbol.asyncIterator]();
+Deno.test("labelAnswers() throws a failure after the labels that were under way, and begins no others", async () => {
+  const slow = Promise.withResolvers<Label>(), started: string[] = [];
+  const plugin = labeler(({ answer }) => {
+    started.push(answer);
+    return answer === "0" ? slow.promise : Promise.reject(new Error("no idea"));
+  }, 2);
+  const labels = asTheyFinish(5, plugin)[Symbol.asyncIterator]();
   const row = labels.next();
   // The second row has failed by now, while the first is still awaited.
   await settle();
-  first.resolve(1);
-  assertEquals((await row).value.label, 1);
+  slow.resolve(1);
+  assertEquals((await row).value.answer.label, 1);
   await assertRejects(() => labels.next(), UserError, "no idea");
+  assertEquals(started, ["0", "1"]);
 });
 
 Deno.test("labelAnswers() asks for no further labels once its caller has stopped", async () => {
@@ -133,8 +147,8 @@ Deno.test("labelAnswers() asks for no further labels once its caller has stopped
     asked++;
     return 1;
   }, 2);
-  for await (const _ of labelAnswers(rows(10), counting, {})) break;
-  assertEquals(asked, 2);
+  for await (const _ of asTheyFinish(10, counting)) break;
+  assertEquals(asked, 4);
 });
 
 Deno.test("labelAnswers() waits for the labels under way when its caller stops", async () => {
@@ -144,8 +158,8 @@ Deno.test("labelAnswers() waits for the labels under way when its caller stops",
     finished++;
     return 1;
   }, 3);
-  for await (const _ of labelAnswers(rows(10), slow, {})) break;
-  assertEquals(finished, 3);
+  for await (const _ of asTheyFinish(10, slow)) break;
+  assertEquals(finished, 4);
 });
 
 Deno.test("labelAnswers() of no rows gives none", async () => {

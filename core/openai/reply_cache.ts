@@ -1,0 +1,93 @@
+import { createHash } from "node:crypto";
+import { dirname, join } from "node:path";
+import { exists, fileError, readText } from "../files.ts";
+import { canonical, type Json } from "../run_folder.ts";
+
+/** A model's reply to one request. */
+export interface ChatReply {
+  /** What it wrote; empty if nothing. */
+  readonly text: string;
+  /** Why it ended: `stop`, `length`, `content_filter`, or as the endpoint says. */
+  readonly finishReason: string;
+  /** Tokens it read, as the endpoint counts them; 0 if it does not. */
+  readonly promptTokens: number;
+  /** Tokens it wrote. */
+  readonly completionTokens: number;
+}
+
+/**
+ * Replies on disk, so that nothing is asked twice: not by a rerun of a killed run, and not by another run.
+ *
+ * One file for each endpoint and model, to which lines are only ever added, each by one write: programs may share it
+ * and be killed at any time. A line that was cut off is passed over.
+ */
+export class ReplyCache implements Disposable {
+  /** Where it lies. */
+  readonly path: string;
+  readonly #replies: Map<string, ChatReply>;
+  #file?: Deno.FsFile;
+
+  private constructor(path: string, replies: Map<string, ChatReply>) {
+    this.path = path;
+    this.#replies = replies;
+  }
+
+  /** Opens the cache of one endpoint and model in a folder, which is made when there is something to keep. */
+  static async open(folder: string, baseUrl: string, model: string): Promise<ReplyCache> {
+    const path = join(folder, `${hashOf([baseUrl, model]).slice(0, 32)}.jsonl`);
+    const replies = new Map<string, ChatReply>();
+    if (await exists(path)) {
+      for (const line of (await readText(path)).split("\n")) {
+        const entry = parse(line);
+        if (entry) replies.set(...entry);
+      }
+    }
+    return new ReplyCache(path, replies);
+  }
+
+  /** The key of a request: everything that matters to its reply. */
+  static key(request: Json): string {
+    return hashOf(request);
+  }
+
+  /** The reply under a key, if there is one. */
+  get(key: string): ChatReply | undefined {
+    return this.#replies.get(key);
+  }
+
+  /** Keeps a reply; it is on disk when this returns. */
+  set(key: string, reply: ChatReply): void {
+    this.#replies.set(key, reply);
+    try {
+      if (!this.#file) {
+        Deno.mkdirSync(dirname(this.path), { recursive: true });
+        this.#file = Deno.openSync(this.path, { append: true, create: true });
+      }
+      // The line break in front keeps apart what another program may have left unfinished.
+      const bytes = new TextEncoder().encode(`\n${JSON.stringify([key, reply])}\n`);
+      for (let done = 0; done < bytes.length;) done += this.#file.writeSync(bytes.subarray(done));
+    } catch (error) {
+      throw fileError(error, "write", this.path);
+    }
+  }
+
+  /** Closes the file. */
+  [Symbol.dispose](): void {
+    this.#file?.close();
+    this.#file = undefined;
+  }
+}
+
+function hashOf(value: Json): string {
+  return createHash("sha256").update(canonical(value)).digest("hex");
+}
+
+function parse(line: string): [string, ChatReply] | undefined {
+  if (line === "") return undefined;
+  try {
+    const [key, reply] = JSON.parse(line) as [unknown, Partial<ChatReply> | null];
+    return typeof key === "string" && typeof reply?.text === "string" ? [key, reply as ChatReply] : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,132 @@
+/** The labeler that a command line names, with its options. */
+import {
+  findLabeler,
+  type Generation,
+  type Json,
+  type Label,
+  labelAnswers,
+  type Labeler,
+  type LabelerContext,
+  type LabelRequest,
+  labelRequest,
+  OpenLabeler,
+  resolveOptions,
+} from "../core/mod.ts";
+import { collect, type Collection } from "./_collect.ts";
+import { peekFlag } from "./_flags.ts";
+import { note } from "./_io.ts";
+import { decisiveOptions } from "./_options.ts";
+import { ProgressBar } from "./_progress.ts";
+import { cacheFolder, type Session } from "./_session.ts";
+
+/** A labeler, ready to be opened. */
+export interface ChosenLabeler {
+  readonly name: string;
+  /** What identifies it in `run.json`. */
+  readonly about: Json;
+  /** Those of its options that decide its labels. */
+  readonly options: Readonly<Record<string, Json>>;
+  open(): Promise<OpenLabeler>;
+}
+
+/** Resolves a labeler's name and options. @throws {UserError} of kind `usage` for a name or option that is not there */
+export async function chooseLabeler(
+  session: Session,
+  text: string,
+  given: Readonly<Record<string, unknown>>,
+): Promise<ChosenLabeler> {
+  const { name, plugin, argument } = findLabeler(session.registry, text);
+  const options = resolveOptions(plugin, given);
+  const context = contextOf(session, argument);
+  const revision = await plugin.revision?.(options, context);
+  return {
+    name,
+    about: {
+      ...session.describe(plugin) as Readonly<Record<string, Json>>,
+      ...(argument !== "" && { argument }),
+      ...(revision !== undefined && { revision }),
+    },
+    options: decisiveOptions(plugin, options),
+    open: () => OpenLabeler.open(plugin, options, context),
+  };
+}
+
+/** The labeler that a command line names, whose options are flags too. */
+export function peekLabeler(args: readonly string[], session: Session, otherwise: string): Labeler {
+  return findLabeler(session.registry, peekFlag(args, "strategy").at(-1) ?? otherwise).plugin;
+}
+
+/** Answers to be labelled, and where labels are kept meanwhile. */
+export interface Labelling extends Pick<Collection<Label>, "journal" | "inputs" | "title"> {
+  readonly answers: readonly Generation[];
+  readonly labeler: ChosenLabeler;
+}
+
+/** What labels have cost, by name, as in `promptTokens`. */
+export type LabelUsage = Readonly<Record<string, number>>;
+
+/**
+ * Labels all answers and hands the labels, in order, to `use`, with what they have cost; what an earlier, interrupted
+ * run has labelled is not labelled again.
+ */
+export async function labelAll<R>(
+  { answers, labeler, ...kept }: Labelling,
+  use: (labels: readonly Label[], usage: LabelUsage) => Promise<R>,
+): Promise<R> {
+  let open: OpenLabeler | undefined;
+  const labels = {
+    ...kept,
+    total: answers.length,
+    note: () => open?.note() ?? "",
+    async *produce(todo: readonly number[]) {
+      if (todo.length === 0) return;
+      open = await labeler.open();
+      try {
+        const left = todo.map((index) => answers[index]);
+        {
+          using progress = new ProgressBar(`${kept.title}, all at once`);
+          await open.prepare(left.map(labelRequest), progress);
+        }
+        for await (const { index, answer } of labelAnswers(left, open)) {
+          yield { index: todo[index], value: answer.label };
+        }
+      } finally {
+        await open.close();
+      }
+    },
+  };
+  return await collect<Label, R>(labels, (labels) => use(labels, open?.usage() ?? {}));
+}
+
+/** A labeler that is opened when the first answer is to be labelled, for methods that may ask for none. */
+export class LabelerOnDemand implements AsyncDisposable {
+  readonly #labeler: ChosenLabeler;
+  #open?: Promise<OpenLabeler>;
+
+  constructor(labeler: ChosenLabeler) {
+    this.#labeler = labeler;
+  }
+
+  /** As a method calls it. */
+  readonly label = async (answer: LabelRequest): Promise<Label> => {
+    this.#open ??= this.#labeler.open();
+    return await (await this.#open).label(answer);
+  };
+
+  /** Closes what was opened. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await (await this.#open)?.close();
+  }
+}
+
+function contextOf(session: Session, argument: string): LabelerContext {
+  return {
+    argument,
+    cacheDir: cacheFolder("replies"),
+    warn: note,
+    model: (name) => session.model(name),
+    describeModel: (name) => session.describeModel(name),
+    labeler: async (name) => await (await chooseLabeler(session, name, {})).open(),
+    describeLabeler: async (name) => (await chooseLabeler(session, name, {})).about,
+  };
+}

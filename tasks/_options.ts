@@ -1,0 +1,41 @@
+/** The options of plugins as flags of the command line. */
+import { flagName, type Json, type Method, type Plugin } from "../core/mod.ts";
+import { type FlagSet, type FlagValues, peekFlag } from "./_flags.ts";
+import type { Session } from "./_session.ts";
+
+/** A plugin's options as flags. */
+export function optionFlags(plugin: Plugin): FlagSet {
+  return Object.fromEntries(
+    Object.entries(plugin.defaults).map(([key, value]) => [flagName(key), {
+      type: typeof value === "number" ? "number" : typeof value === "boolean" ? "boolean" : "string",
+      help: (plugin.help as Readonly<Record<string, string>> | undefined)?.[key] ??
+        `option of ${plugin.name}`,
+      // An empty text stands for what is not there, which help need not show.
+      default: value === "" ? undefined : Array.isArray(value) ? value.join(",") : value,
+    }]),
+  );
+}
+
+/** A plugin's options by name, from flags of which some may be another plugin's. */
+export function optionsOf(plugin: Plugin, flags: FlagValues): FlagValues {
+  const keys = new Map(Object.keys(plugin.defaults).map((key) => [flagName(key), key]));
+  return Object.fromEntries(
+    Object.entries(flags).filter(([flag]) => keys.has(flag)).map(([flag, value]) => [keys.get(flag)!, value]),
+  );
+}
+
+/** Those of a plugin's resolved options that decide what comes out, for `run.json`. */
+export function decisiveOptions(plugin: Plugin, options: object): Readonly<Record<string, Json>> {
+  const incidental: readonly string[] = plugin.incidental ?? [];
+  return Object.fromEntries(Object.entries(options).filter(([key]) => !incidental.includes(key)));
+}
+
+/** The method that a command line names, whose options are flags too. */
+export async function peekMethod(
+  args: readonly string[],
+  session: Session,
+  fallback: string,
+): Promise<Method> {
+  await session.loadPlugins(peekFlag(args, "plugin"));
+  return session.registry.get("method", peekFlag(args, "method").at(-1) ?? fallback).plugin;
+}
