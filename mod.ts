@@ -109,6 +109,7 @@ export {
   isLabeled,
   isSameQuestion,
   isStoredRow,
+  listSnapshot,
   promptText,
   questionKey,
   ROW_COLUMNS,
@@ -119,7 +120,7 @@ export { readPredictions, readRows, writePredictions, writeRows } from "./core/m
 // The stages, and what surrounds them.
 export { Registry, splitName } from "./core/mod.ts";
 export type { PluginByKind, Registered } from "./core/mod.ts";
-export { canonical, differences, Journal, RunFolder } from "./core/mod.ts";
+export { cacheFolder, canonical, differences, Journal, RunFolder } from "./core/mod.ts";
 export type { Json, StageInputs, StageOutcome, StageRecord, StageRun } from "./core/mod.ts";
 export { findLabeler, OpenLabeler } from "./core/mod.ts";
 export type { NamedLabeler } from "./core/mod.ts";

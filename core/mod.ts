@@ -40,7 +40,7 @@ export type { HubName, RepoType } from "./hub/names.ts";
 export type { RequestOptions } from "./hub/request.ts";
 export { hubHome, hubSettings } from "./hub/settings.ts";
 export type { HubSettings } from "./hub/settings.ts";
-export { downloadSnapshot } from "./hub/snapshot.ts";
+export { downloadSnapshot, listSnapshot } from "./hub/snapshot.ts";
 export type { Snapshot, SnapshotOptions, SnapshotRequest } from "./hub/snapshot.ts";
 export { uploadFiles } from "./hub/upload.ts";
 export type { Upload } from "./hub/upload.ts";
@@ -72,6 +72,7 @@ export type {
 } from "./records.ts";
 export { Registry, splitName } from "./registry.ts";
 export type { PluginByKind, Registered } from "./registry.ts";
+export { cacheFolder } from "./paths.ts";
 export { readPredictions, writePredictions } from "./predictions.ts";
 export type { PredictionRow } from "./predictions.ts";
 export { answerTokens, encodeWithin, queryText, queryTokens, ROMAN_CHOICE } from "./query.ts";

@@ -13,6 +13,7 @@ import { mixtures } from "./datasets/mixtures.ts";
 import { mmluPro, mmluProAll } from "./datasets/mmlu_pro.ts";
 import { modisteMmlu, modisteMmluAll } from "./datasets/modiste.ts";
 import { offline, offlineParts, offlineTasks } from "./datasets/offline.ts";
+import { tables } from "./datasets/table.ts";
 import { mmluLogits, offlineLogits } from "./datasets/stored_logits.ts";
 import { fuzzy } from "./labelers/fuzzy.ts";
 import { substring } from "./labelers/substring.ts";
@@ -50,6 +51,7 @@ export const builtins: readonly Plugin[] = [
   modisteMmluAll,
   offlineLogits,
   ...mmluLogits,
+  ...tables,
   oe,
   choice,
   substring,

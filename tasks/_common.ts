@@ -5,6 +5,7 @@ import {
   type Json,
   nearest,
   type PromptStyle,
+  resolveOptions,
   RunFolder,
   type Split,
   splitName,
@@ -15,6 +16,7 @@ import {
 import { WEIGHT_TYPES, type WeightType } from "../model/weights.ts";
 import { defineFlags } from "./_flags.ts";
 import { note } from "./_io.ts";
+import { decisiveOptions } from "./_options.ts";
 import type { Session } from "./_session.ts";
 
 /** Flags of every task that reads a dataset. */
@@ -74,19 +76,29 @@ export async function chooseDatasets(
   const found = await findDatasets(session, text, place);
   return await Promise.all(found.map(async ({ name, dataset, request }) => {
     const revision = await dataset.revision?.(request) ?? "";
-    const about = { ...asRecord(session.describe(dataset)), argument: request.argument, revision };
+    const options = decisiveOptions(dataset, request.options);
+    const about = {
+      ...asRecord(session.describe(dataset)),
+      argument: request.argument,
+      ...(Object.keys(options).length > 0 && { options }),
+      revision,
+    };
     return { name, dataset, request, about };
   }));
 }
 
-/** Where datasets lie, and what they are for. */
-type DatasetPlace = { readonly dataDir?: string; readonly promptStyle?: string };
+/** Where datasets lie, what they are for, and their options as they were given. */
+interface DatasetPlace {
+  readonly dataDir?: string;
+  readonly promptStyle?: string;
+  readonly options?: Readonly<Record<string, unknown>>;
+}
 
 /** Resolves `name:argument`, and a collection to its members; nothing is read. */
 export async function findDatasets(
   session: Session,
   text: string,
-  { dataDir, promptStyle }: DatasetPlace,
+  { dataDir, promptStyle, options: given = {} }: DatasetPlace,
 ): Promise<readonly Omit<ChosenDataset, "about">[]> {
   const { name, argument } = splitName(text);
   const { plugin } = session.registry.get("dataset", name);
@@ -111,7 +123,8 @@ export async function findDatasets(
     if (!told.has(text)) note(text);
     told.add(text);
   };
-  const request: DatasetRequest = { argument, options: plugin.defaults, dataDir, promptStyle, warn };
+  const options = resolveOptions(plugin, given);
+  const request: DatasetRequest = { argument, options, dataDir, promptStyle, warn };
   if (plugin.expand) {
     const names = await plugin.expand(request);
     const members = await Promise.all(

@@ -1,5 +1,6 @@
 /** The labeler that a command line names, with its options. */
 import {
+  cacheFolder,
   findLabeler,
   type Generation,
   type Json,
@@ -17,7 +18,7 @@ import { peekFlag } from "./_flags.ts";
 import { note } from "./_io.ts";
 import { decisiveOptions } from "./_options.ts";
 import { ProgressBar } from "./_progress.ts";
-import { cacheFolder, type Session } from "./_session.ts";
+import type { Session } from "./_session.ts";
 
 /** A labeler, ready to be opened. */
 export interface ChosenLabeler {

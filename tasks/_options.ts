@@ -1,10 +1,11 @@
 /** The options of plugins as flags of the command line. */
-import { flagName, type Json, type Method, type Plugin } from "../core/mod.ts";
+import { type Dataset, flagName, type Json, type Method, type Plugin, splitName } from "../core/mod.ts";
 import { type FlagSet, type FlagValues, peekFlag } from "./_flags.ts";
 import type { Session } from "./_session.ts";
 
-/** A plugin's options as flags. */
-export function optionFlags(plugin: Plugin): FlagSet {
+/** A plugin's options as flags; none without a plugin. */
+export function optionFlags(plugin: Plugin | undefined): FlagSet {
+  if (plugin === undefined) return {};
   return Object.fromEntries(
     Object.entries(plugin.defaults).map(([key, value]) => [flagName(key), {
       type: typeof value === "number" ? "number" : typeof value === "boolean" ? "boolean" : "string",
@@ -17,8 +18,8 @@ export function optionFlags(plugin: Plugin): FlagSet {
 }
 
 /** A plugin's options by name, from flags of which some may be another plugin's. */
-export function optionsOf(plugin: Plugin, flags: FlagValues): FlagValues {
-  const keys = new Map(Object.keys(plugin.defaults).map((key) => [flagName(key), key]));
+export function optionsOf(plugin: Plugin | undefined, flags: FlagValues): FlagValues {
+  const keys = new Map(Object.keys(plugin?.defaults ?? {}).map((key) => [flagName(key), key]));
   return Object.fromEntries(
     Object.entries(flags).filter(([flag]) => keys.has(flag)).map(([flag, value]) => [keys.get(flag)!, value]),
   );
@@ -38,4 +39,11 @@ export async function peekMethod(
 ): Promise<Method> {
   await session.loadPlugins(peekFlag(args, "plugin"));
   return session.registry.get("method", peekFlag(args, "method").at(-1) ?? fallback).plugin;
+}
+
+/** The dataset that a command line names, whose options are flags too; nothing where it names none. */
+export async function peekDataset(args: readonly string[], session: Session): Promise<Dataset | undefined> {
+  await session.loadPlugins(peekFlag(args, "plugin"));
+  const text = peekFlag(args, "dataset").at(-1);
+  return text === undefined ? undefined : session.registry.get("dataset", splitName(text).name).plugin;
 }

@@ -1,7 +1,7 @@
-import { join } from "node:path";
 import { fromFileUrl } from "./_paths.ts";
 import { builtins } from "../plugins/mod.ts";
 import {
+  cacheFolder,
   downloadSnapshot,
   exists,
   FeatureCache,
@@ -242,16 +242,6 @@ export class Session {
     }
     return snapshot;
   }
-}
-
-/** Where hidden states or replies are kept, unless told otherwise: in the user's folder for what can be made again. */
-export function cacheFolder(
-  what: "features" | "replies",
-  get: (name: string) => string | undefined = (name) => Deno.env.get(name),
-): string {
-  const user = get("HOME") || get("USERPROFILE") || ".";
-  const cache = get("XDG_CACHE_HOME") || get("LOCALAPPDATA") || join(user, ".cache");
-  return join(cache, "credence", what);
 }
 
 function counted(count: number): string {

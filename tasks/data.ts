@@ -1,9 +1,11 @@
 /** `deno task data ls|show|validate`: which datasets there are, what a model reads of them, and what is wrong in them. */
 import {
+  type Dataset,
   type Finding,
   loadPrompts,
   promptText,
   type Split,
+  splitName,
   SPLITS,
   type StoredRow,
   suggestion,
@@ -13,8 +15,17 @@ import {
   type Validation,
 } from "../core/mod.ts";
 import { chooseSplits, chooseStyle, type ChosenDataset, findDatasets, RUN_FLAGS } from "./_common.ts";
-import { defineFlags, type FlagSet, parseFlags, splitPositionals, type Values } from "./_flags.ts";
+import {
+  defineFlags,
+  type FlagSet,
+  type FlagValues,
+  parseFlags,
+  peekFlag,
+  splitPositionals,
+  type Values,
+} from "./_flags.ts";
 import { note, print } from "./_io.ts";
+import { optionFlags, optionsOf } from "./_options.ts";
 import { ProgressBar } from "./_progress.ts";
 import type { Session } from "./_session.ts";
 import { table } from "./_table.ts";
@@ -88,10 +99,10 @@ interface TokenCounts {
   readonly read: number;
 }
 
-async function show(session: Session, name: string, flags: Values<typeof SHOW_FLAGS>) {
+async function show(session: Session, name: string, flags: Values<typeof SHOW_FLAGS>, options: FlagValues) {
   const { n, kshot, seed, "model-name": modelName } = flags;
   const style = chooseStyle(session, flags["prompt-style"]);
-  const chosen = await chooseOne(session, name, flags);
+  const chosen = await chooseOne(session, name, flags, options);
   const tokenizer = modelName === undefined ? undefined : await session.tokenizer(modelName);
   const { dataset, request } = chosen;
   const splits = flags.splits === undefined
@@ -162,8 +173,13 @@ function describeDataset({ name, dataset }: FoundDataset): string {
   ].join("\n");
 }
 
-async function validate(session: Session, name: string, flags: Values<typeof VALIDATE_FLAGS>) {
-  const chosen = await chooseOne(session, name, flags);
+async function validate(
+  session: Session,
+  name: string,
+  flags: Values<typeof VALIDATE_FLAGS>,
+  options: FlagValues,
+) {
+  const chosen = await chooseOne(session, name, flags, options);
   const { dataset, request } = chosen;
   const style = flags["prompt-style"] === undefined ? undefined : chooseStyle(session, flags["prompt-style"]);
   using progress = new ProgressBar(`validate ${name}`);
@@ -211,10 +227,12 @@ async function chooseOne(
   session: Session,
   name: string,
   flags: { readonly "data-dir"?: string; readonly "prompt-style"?: string },
+  options: FlagValues,
 ): Promise<FoundDataset> {
   const datasets = await findDatasets(session, name, {
     dataDir: flags["data-dir"],
     promptStyle: flags["prompt-style"],
+    options,
   });
   if (datasets.length === 1) return datasets[0];
   throw new UserError({
@@ -225,9 +243,37 @@ async function chooseOne(
   });
 }
 
-/** The name behind the command, and the flags. */
-function parseNamed<S extends FlagSet>(command: string, flags: S, args: readonly string[]) {
-  const { positionals: [name, ...further], rest } = splitPositionals(args, flags);
+/** Flags of a command that names a dataset, with the options of that, if it is there already. */
+async function namedFlags(flags: FlagSet, args: readonly string[], session: Session): Promise<FlagSet> {
+  const { positionals: [name] } = splitPositionals(args, await allFlags(flags, args, session));
+  return name === undefined ? flags : { ...flags, ...optionFlags(datasetNamed(session, name)) };
+}
+
+/** A command's flags with the options of all datasets, to know which of them take the argument behind them. */
+async function allFlags(flags: FlagSet, args: readonly string[], session: Session): Promise<FlagSet> {
+  await session.loadPlugins(peekFlag(args, "plugin"));
+  return Object.assign(
+    {},
+    ...session.registry.list("dataset").map(({ plugin }) => optionFlags(plugin)),
+    flags,
+  );
+}
+
+function datasetNamed(session: Session, text: string): Dataset {
+  return session.registry.get("dataset", splitName(text).name).plugin;
+}
+
+/** The name behind the command, the flags, and the dataset's options among them. */
+async function parseNamed<S extends FlagSet>(
+  command: string,
+  flags: S,
+  args: readonly string[],
+  session: Session,
+) {
+  const { positionals: [name, ...further], rest } = splitPositionals(
+    args,
+    await allFlags(flags, args, session),
+  );
   if (name === undefined) {
     throw new UserError({
       kind: "usage",
@@ -236,7 +282,9 @@ function parseNamed<S extends FlagSet>(command: string, flags: S, args: readonly
       fix: `name it, as in ${command} arc; deno task data ls lists them`,
     });
   }
-  return { name, values: parseFlags(command, flags, [...rest, ...further]).values };
+  const dataset = datasetNamed(session, name);
+  const { values, extra } = parseFlags(command, flags, [...rest, ...further], optionFlags(dataset));
+  return { name, values, options: optionsOf(dataset, extra) };
 }
 
 const COMMANDS: Readonly<Record<string, Task>> = {
@@ -255,11 +303,10 @@ const COMMANDS: Readonly<Record<string, Task>> = {
     command: "deno task data show",
     summary: "Show what a model reads of a dataset, exactly, with a mark where each part begins.",
     example: "deno task data show facts --n=2 --prompt-style=oe --kshot=1 --model-name=facts",
-    flags: SHOW_FLAGS,
+    flags: (args, session) => namedFlags(SHOW_FLAGS, args, session),
     async run(args, session) {
-      const { name, values } = parseNamed(this.command, SHOW_FLAGS, args);
-      await session.loadPlugins(values.plugin);
-      return await show(session, name, values);
+      const { name, values, options } = await parseNamed(this.command, SHOW_FLAGS, args, session);
+      return await show(session, name, values, options);
     },
   },
   validate: {
@@ -268,11 +315,10 @@ const COMMANDS: Readonly<Record<string, Task>> = {
       "Read whole splits and say what is wrong in them: fields, labels, duplicates, empty texts, leaks. Ends " +
       "with 4 if something is.",
     example: "deno task data validate offline:runs/mine/labels",
-    flags: VALIDATE_FLAGS,
+    flags: (args, session) => namedFlags(VALIDATE_FLAGS, args, session),
     async run(args, session) {
-      const { name, values } = parseNamed(this.command, VALIDATE_FLAGS, args);
-      await session.loadPlugins(values.plugin);
-      const splits = await validate(session, name, values);
+      const { name, values, options } = await parseNamed(this.command, VALIDATE_FLAGS, args, session);
+      const splits = await validate(session, name, values, options);
       print(summaryText(name, splits));
       const wrong = splits.flatMap(({ findings }) => findings.filter(({ wrong }) => wrong));
       if (wrong.length > 0) session.exitCode = 4;

@@ -47,7 +47,7 @@ import {
 import { defineFlags, type FlagSet, parseFlags, peekFlag, type Values } from "./_flags.ts";
 import { print } from "./_io.ts";
 import { chooseLabeler, type ChosenLabeler, labelAll, LabelerOnDemand, peekLabeler } from "./_labeler.ts";
-import { optionFlags, optionsOf, peekMethod } from "./_options.ts";
+import { optionFlags, optionsOf, peekDataset, peekMethod } from "./_options.ts";
 import { ProgressBar } from "./_progress.ts";
 import type { Session } from "./_session.ts";
 import { type Better, metricsTable } from "./_table.ts";
@@ -104,6 +104,7 @@ export interface GivenOptions {
   /** Those of a method that does not train; what a checkpoint was trained with is in it. */
   readonly method?: Readonly<Record<string, unknown>>;
   readonly labeler?: Readonly<Record<string, unknown>>;
+  readonly dataset?: Readonly<Record<string, unknown>>;
 }
 
 /** Evaluates a dataset, or each member of a collection. */
@@ -123,6 +124,7 @@ export async function evaluate(
   const datasets = await chooseDatasets(session, flags.dataset, {
     dataDir: flags["data-dir"],
     promptStyle: style.name,
+    options: given.dataset,
   });
   const evaluations: Evaluation[] = [], skipped: string[] = [];
   for (const chosen of datasets) {
@@ -301,7 +303,7 @@ function chooseMethod(session: Session, name: string | undefined, hasCheckpoint:
 
 const defaultMethod = (hasCheckpoint: boolean) => hasCheckpoint ? "lora-prompt" : "zero-shot";
 
-/** The options of the labeler and of the method that a command line means, unless they are those of its training. */
+/** The options of the dataset, the labeler and the method that a command line means, unless those of its training. */
 async function pluginFlags(args: readonly string[], session: Session): Promise<FlagSet> {
   const method = await peekMethod(
     args,
@@ -309,7 +311,8 @@ async function pluginFlags(args: readonly string[], session: Session): Promise<F
     defaultMethod(peekFlag(args, "query-peft-dir").length > 0),
   );
   const labeler = peekLabeler(args, session, EVALUATE_FLAGS.strategy.default);
-  return { ...optionFlags(labeler), ...(method.train ? {} : optionFlags(method)) };
+  const dataset = await peekDataset(args, session);
+  return { ...optionFlags(dataset), ...optionFlags(labeler), ...(method.train ? {} : optionFlags(method)) };
 }
 
 /** The metrics of these names, all of them for `all`, or without names the usual ones and those that users load. */
@@ -358,6 +361,7 @@ const task: Task = {
     const given = {
       method: method.train ? {} : optionsOf(method, extra),
       labeler: optionsOf(labeler, extra),
+      dataset: optionsOf(await peekDataset(args, session), extra),
     };
     const result = await evaluate(session, values, run, "refuse", given);
     print(metricsTable(result, directions(session)));

@@ -28,7 +28,7 @@ import {
 import { defineFlags, parseFlags, peekFlag, type Values } from "./_flags.ts";
 import { note, print } from "./_io.ts";
 import { chooseLabeler, labelAll, type LabelUsage, peekLabeler } from "./_labeler.ts";
-import { optionFlags, optionsOf } from "./_options.ts";
+import { optionFlags, optionsOf, peekDataset } from "./_options.ts";
 import type { Session } from "./_session.ts";
 import { runTask, type Task } from "./_task.ts";
 
@@ -72,11 +72,13 @@ export async function generateOutputs(
   flags: Values<typeof OUTPUT_FLAGS>,
   run: RunFolder,
   whenChanged: "refuse" | "redo" = "refuse",
+  datasetOptions: Readonly<Record<string, unknown>> = {},
 ): Promise<GenerateResult> {
   const { "data-dir": dataDir, "model-name": modelName, "batch-size": batchSize, kshot, seed, limit } = flags;
   const style = chooseStyle(session, flags["prompt-style"]);
   const maxNewTokens = flags["max-new-tokens"] ?? style.maxNewTokens;
-  const datasets = await chooseDatasets(session, flags.dataset, { dataDir, promptStyle: style.name });
+  const place = { dataDir, promptStyle: style.name, options: datasetOptions };
+  const datasets = await chooseDatasets(session, flags.dataset, place);
   if (datasets.length !== 1) {
     throw new UserError({
       kind: "usage",
@@ -88,7 +90,7 @@ export async function generateOutputs(
   const [chosen] = datasets;
   const model = await session.describeModel(modelName, chooseDtype(flags.dtype));
   const rows: Record<string, number> = {}, skipped: string[] = [];
-  for (const split of chooseSplits(flags.splits, chosen.dataset)) {
+  for (const split of await splitsPresent(chosen, flags.splits)) {
     const name = `outputs/${split}`;
     const inputs = {
       dataset: chosen.about,
@@ -228,12 +230,12 @@ const outputs: Task = {
   summary: "Have a model answer the questions of a dataset. Writes outputs/<split>/rows_0.csv.",
   example:
     "deno task generate outputs --dataset=facts --prompt-style=oe --model-name=facts --log-dir=runs/mine",
-  flags: OUTPUT_FLAGS,
+  flags: async (args, session) => ({ ...OUTPUT_FLAGS, ...optionFlags(await peekDataset(args, session)) }),
   async run(args, session) {
-    const { values } = parseFlags(this.command, OUTPUT_FLAGS, args);
-    await session.loadPlugins(values.plugin);
+    const dataset = await peekDataset(args, session);
+    const { values, extra } = parseFlags(this.command, OUTPUT_FLAGS, args, optionFlags(dataset));
     using run = await openRun(values["log-dir"]);
-    return report(await generateOutputs(session, values, run));
+    return report(await generateOutputs(session, values, run, "refuse", optionsOf(dataset, extra)));
   },
 };
 

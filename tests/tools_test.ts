@@ -192,10 +192,17 @@ const HOSTS = [
   "nothf.co",
   "api.openai.com",
   "grader.example.com:8443",
+  "data.example.com:8443",
 ];
 
 for (
-  const { env, reachable, why } of [
+  const { env, flags = ["--dataset=facts"], reachable, why } of [
+    {
+      env: {},
+      flags: ["--dataset=csv:train=https://data.example.com:8443/a.csv,test=b.csv"],
+      reachable: [...HOSTS.slice(0, 3), "api.openai.com", "data.example.com:8443"],
+      why: "the servers that its arguments name as well",
+    },
     {
       env: {},
       reachable: [...HOSTS.slice(0, 3), "api.openai.com"],
@@ -225,7 +232,7 @@ for (
            const states = await Promise.all(hosts.map((host) => Deno.permissions.query({ name: "net", host })));
            throw new Error(hosts.filter((_, index) => states[index].state === "granted").join());`,
         );
-        const args = ["--dataset=facts", "--prompt-style=oe", "--model-name=facts", `--plugin=${plugin}`];
+        const args = [...flags, "--prompt-style=oe", "--model-name=facts", `--plugin=${plugin}`];
         const { stderr } = await launch(["evaluate", ...args], {
           HF_ENDPOINT: "",
           OPENAI_BASE_URL: "",

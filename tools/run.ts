@@ -190,6 +190,15 @@ async function findInstaller(): Promise<string | undefined> {
   return undefined;
 }
 
+/** A permission to reach some servers, and those whose addresses the arguments name, as in csv:https://…. */
+function withHosts(permission: string, args: readonly string[]): string {
+  if (!permission.startsWith(`${ANYWHERE}=`)) return permission;
+  const named = args.flatMap((arg) => arg.match(/https?:\/\/[^\s,]+/g) ?? []).filter((url) =>
+    URL.canParse(url)
+  );
+  return [permission, ...new Set(named.map((url) => new URL(url).host))].join(",");
+}
+
 async function main([name, ...args]: readonly string[]): Promise<number> {
   quietDrivers();
   if (name === "--probe") return await hasAdapter() ? 0 : 1;
@@ -205,7 +214,7 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
   const config = await chooseConfig();
   Deno.env.set("CREDENCE_CONFIG", config);
   for (const [index, command] of task.commands.entries()) {
-    const filled = command.map((part) => part.replace("{config}", config));
+    const filled = command.map((part) => withHosts(part.replace("{config}", config), args));
     const last = index === task.commands.length - 1;
     const { code } = await run(Deno.execPath(), [...filled, ...(last ? args : [])], true);
     if (code !== 0) return code;

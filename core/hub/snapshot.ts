@@ -63,18 +63,62 @@ export async function downloadSnapshot(
   }
 }
 
-async function download(work: Work, options: RequestOptions, progress?: ProgressSink): Promise<Snapshot> {
-  const { settings, request, cache } = work;
+/**
+ * Paths of all files of a repository, of which none is downloaded; offline, of those that were listed or downloaded
+ * before.
+ *
+ * @throws {UserError} of kind `data` if they cannot be had
+ */
+export async function listSnapshot(
+  request: Omit<SnapshotRequest, "wanted">,
+  { settings: given, progress: _, ...options }: SnapshotOptions = {},
+): Promise<{ readonly commit: string; readonly paths: readonly string[] }> {
+  const settings = given ?? await hubSettings();
+  const cache = new RepoCache(settings.cache, request.type, request.repo);
+  try {
+    if (!settings.offline) {
+      const { commit, all } = await listAt({ settings, request, cache }, options);
+      return { commit, paths: all.map(({ path }) => path) };
+    }
+    const commit = await cache.commitOf(request);
+    const noted = commit === undefined ? undefined : await cache.readTree(commit);
+    const folder = commit === undefined ? undefined : cache.snapshot(commit);
+    if (commit === undefined || !noted && !await exists(folder!)) {
+      throw notHere(`${request.repo} at ${request.revision} is not in the cache`, cache);
+    }
+    if (noted) return { commit, paths: noted.map(({ path }) => path) };
+    const paths: string[] = [];
+    await cache.checkInside(folder!);
+    for await (const path of filesBelow(folder!)) paths.push(path);
+    return { commit, paths };
+  } catch (error) {
+    throw options.signal?.aborted ? error : fileError(error, "use", cache.root);
+  }
+}
+
+/** The commit of a revision and all that it holds, which never changes and is noted. */
+async function listAt(
+  { settings, request, cache }: Omit<Work, "request"> & { readonly request: Omit<SnapshotRequest, "wanted"> },
+  options: RequestOptions,
+): Promise<{ readonly commit: string; readonly all: readonly RemoteFile[] }> {
   const { type, repo, revision } = request;
   const commit = isCommit(revision) ? revision : await resolveCommit(settings, request, options);
-  const subject: Subject = { type, repo, revision: commit };
-  // What a commit holds never changes.
   const noted = await cache.readTree(commit);
-  const all = noted ?? await listRemote(settings, subject, options);
+  const all = noted ?? await listRemote(settings, { type, repo, revision: commit }, options);
+  if (!noted) {
+    await cache.makeFolder(cache.root);
+    await cache.writeTree(commit, all);
+  }
+  return { commit, all };
+}
+
+async function download(work: Work, options: RequestOptions, progress?: ProgressSink): Promise<Snapshot> {
+  const { request, cache } = work;
+  const { commit, all } = await listAt(work, options);
+  const subject: Subject = { type: request.type, repo: request.repo, revision: commit };
   const files = wantedOf(all, request, commit);
   const folder = cache.snapshot(commit);
   await cache.makeFolder(folder);
-  if (!noted) await cache.writeTree(commit, all);
   const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
   let done = 0;
   await inParallel(files, options.signal, async (file, signal) => {
@@ -170,12 +214,7 @@ function damaged({ repo, revision }: Subject, path: string, fault: string): User
 /** A snapshot that was downloaded before, by whomever. */
 async function findOffline({ request, cache }: Work): Promise<Snapshot> {
   const { repo, revision, wanted } = request;
-  const refuse = (what: string) =>
-    dataError(
-      `${what}, and HF_HUB_OFFLINE forbids to download`,
-      cache.root,
-      "run the command once without HF_HUB_OFFLINE",
-    );
+  const refuse = (what: string) => notHere(what, cache);
   const commit = await cache.commitOf(request);
   const folder = commit === undefined ? undefined : cache.snapshot(commit);
   if (commit === undefined || folder === undefined || !await exists(folder)) {
@@ -198,6 +237,14 @@ async function findOffline({ request, cache }: Work): Promise<Snapshot> {
   }
   if (needed.length === 0) throw refuse(`None of the files that are needed of ${repo} is in the cache`);
   return { folder, commit };
+}
+
+function notHere(what: string, cache: RepoCache): UserError {
+  return dataError(
+    `${what}, and HF_HUB_OFFLINE forbids to download`,
+    cache.root,
+    "run the command once without HF_HUB_OFFLINE",
+  );
 }
 
 /** Paths of all files below a folder, links among them, with slashes. */

@@ -9,15 +9,13 @@ import {
   UserError,
 } from "../../core/mod.ts";
 import type { DatasetSpec } from "./spec.ts";
+import { PARQUET_REVISION } from "./table_hub.ts";
 import { type DataRow, readTable } from "./tables/mod.ts";
 
 export type { DataRow } from "./tables/mod.ts";
 
 /** Endings of files below `--data-dir`; where there are several of a split, the first counts. */
 const ENDINGS = ["parquet", ...["jsonl", "csv"].flatMap((name) => [name, `${name}.gz`, `${name}.zst`])];
-
-/** The revision that the Hub keeps of every dataset as Parquet, also of those that only have a loading script. */
-const PARQUET_REVISION = "refs/convert/parquet";
 
 /** Files of a split, and what says which they are. */
 interface Located {

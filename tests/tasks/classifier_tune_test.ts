@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { exists } from "../../core/mod.ts";
-import { cacheFolder } from "../../tasks/_session.ts";
 import { available, run, succeed, withFolder, writeLabels } from "./_cli.ts";
 
 /** Declares a test that needs an adapter. */
@@ -191,14 +190,4 @@ Deno.test("classifier-tune refuses --method, and a flag of the other method", as
     assertEquals(code, 2);
     assertStringIncludes(stderr, `Unknown flag "${flag.split("=")[0]}"`);
   }
-});
-
-Deno.test("cacheFolder() is the user's folder for what can be made again", () => {
-  const folder = (env: Record<string, string>) => cacheFolder("features", (name) => env[name]);
-  assertEquals(folder({ HOME: "/home/ada" }), join("/home/ada", ".cache", "credence", "features"));
-  assertEquals(
-    folder({ HOME: "/home/ada", XDG_CACHE_HOME: "/tmp/c" }),
-    join("/tmp/c", "credence", "features"),
-  );
-  assertEquals(folder({ XDG_CACHE_HOME: "" }), join(".", ".cache", "credence", "features"));
 });

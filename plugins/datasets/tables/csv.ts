@@ -63,6 +63,21 @@ export async function* readCsvRows(
   }
 }
 
+/** The columns that the header line names. */
+export async function readCsvHeader(
+  pieces: AsyncIterable<string>,
+  options: CsvOptions,
+): Promise<readonly string[]> {
+  for await (const batch of batchesOf(pieces, options)) {
+    return parseBatch(batch, options.name, options.separator)[0];
+  }
+  throw emptyFile(options.name);
+}
+
+function emptyFile(name: string): Error {
+  return dataError("The file is empty", name, "it needs a line with the columns' names");
+}
+
 /** Names and places of the wanted columns. */
 function columnsOf(
   header: readonly string[],

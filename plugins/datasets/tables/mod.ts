@@ -1,7 +1,7 @@
 /** Tables: rows of Parquet, JSON Lines and CSV files, read piece by piece so that a file of any length can be. */
 import { dataError, fileError, UserError } from "../../../core/mod.ts";
 import { openFile, readTextPieces } from "./bytes.ts";
-import { missingColumn, readCsvRows } from "./csv.ts";
+import { missingColumn, readCsvHeader, readCsvRows } from "./csv.ts";
 import { readJsonLines } from "./json_lines.ts";
 import { openParquet } from "./parquet.ts";
 
@@ -52,23 +52,47 @@ export function tableFormat(path: string): TableFormat | undefined {
  * more memory than a sound file does
  */
 export async function* readTable(path: string, options: TableOptions = {}): AsyncIterable<DataRow> {
-  const { format = tableFormat(path), columns, name = path } = options;
+  const { columns, name = path } = options;
+  const format = formatOf(path, options);
   try {
-    switch (format) {
-      case "parquet":
-        yield* readParquet(path, name, columns);
-        return;
-      case "jsonl":
-        yield* readJsonLines(readTextPieces(path), name);
-        return;
-      case "csv":
-      case "tsv":
-        yield* readCsvRows(readTextPieces(path), { name, columns, separator: format === "csv" ? "," : "\t" });
-        return;
-    }
+    if (format === "parquet") yield* readParquet(path, name, columns);
+    else if (format === "jsonl") yield* readJsonLines(readTextPieces(path), name);
+    else yield* readCsvRows(readTextPieces(path), { name, columns, separator: SEPARATORS[format] });
   } catch (error) {
     throw fileError(error, "read", name);
   }
+}
+
+/**
+ * Names of a table's columns; of JSON Lines, those of the first row.
+ *
+ * @throws {UserError} as {@linkcode readTable}
+ */
+export async function tableColumns(
+  path: string,
+  options: Omit<TableOptions, "columns"> = {},
+): Promise<readonly string[]> {
+  const { name = path } = options;
+  const format = formatOf(path, options);
+  try {
+    if (format === "parquet") {
+      using file = await openFile(path);
+      return (await sound(name, () => openParquet(file))).columns;
+    }
+    if (format === "jsonl") {
+      for await (const { values } of readJsonLines(readTextPieces(path), name)) return Object.keys(values);
+      return [];
+    }
+    return await readCsvHeader(readTextPieces(path), { name, separator: SEPARATORS[format] });
+  } catch (error) {
+    throw fileError(error, "read", name);
+  }
+}
+
+const SEPARATORS = { csv: ",", tsv: "\t" } as const;
+
+function formatOf(path: string, { format = tableFormat(path), name = path }: TableOptions): TableFormat {
+  if (format !== undefined) return format;
   throw dataError(
     "It is not known what the file is written in",
     name,
@@ -76,18 +100,13 @@ export async function* readTable(path: string, options: TableOptions = {}): Asyn
   );
 }
 
-async function* readParquet(path: string, name: string, columns?: readonly string[]): AsyncIterable<DataRow> {
+async function* readParquet(
+  path: string,
+  name: string,
+  columns?: readonly string[],
+): AsyncIterable<DataRow> {
   using file = await openFile(path);
-  const guard = async <T>(work: () => Promise<T>): Promise<T> => {
-    try {
-      return await work();
-    } catch (error) {
-      if (error instanceof UserError) throw error;
-      const reason = error instanceof Error ? error.message : String(error);
-      throw dataError(`Not a readable Parquet file: ${reason}`, name, "download it or write it again", error);
-    }
-  };
-  const parquet = await guard(() => openParquet(file));
+  const parquet = await sound(name, () => openParquet(file));
   const missing = columns?.find((column) => !parquet.columns.includes(column));
   if (missing !== undefined) throw missingColumn(missing, parquet.columns, name);
   const batches = parquet.read(columns ?? parquet.columns)[Symbol.asyncIterator]();
@@ -100,7 +119,18 @@ async function* readParquet(path: string, name: string, columns?: readonly strin
       return { values: plain(values, where) as DataRow["values"], where };
     });
   };
-  for (let rows = await guard(next); rows; rows = await guard(next)) yield* rows;
+  for (let rows = await sound(name, next); rows; rows = await sound(name, next)) yield* rows;
+}
+
+/** Work on a Parquet file; whatever it throws says that the file is not sound. */
+async function sound<T>(name: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw dataError(`Not a readable Parquet file: ${reason}`, name, "download it or write it again", error);
+  }
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true });

@@ -54,7 +54,7 @@ export async function openParquet(source: ByteSource, batch: BatchSize = BATCH):
   const footer = await source.read(size - 8 - length, size);
   // What hyparquet is given is sound in form, so that it can neither loop nor ask for more memory than there is.
   readStruct({ bytes: footer, offset: 0, end: length });
-  const metadata = parquetMetadata(footer, { geoparquet: false });
+  const metadata = decodable("its footer is damaged", () => parquetMetadata(footer, { geoparquet: false }));
   const leaves = leavesOf(metadata.schema);
   const groups = metadata.row_groups.map((group) => checkGroup(group, leaves, size));
   const columns = childrenOf(metadata.schema);
@@ -65,6 +65,15 @@ export async function openParquet(source: ByteSource, batch: BatchSize = BATCH):
       for (const group of groups) yield* readGroup(source, metadata, group, wanted, batch);
     },
   };
+}
+
+/** What hyparquet makes of bytes that are sound in form; where it fails, it is because they say what cannot be. */
+function decodable<T>(otherwise: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new Error(otherwise, { cause: error });
+  }
 }
 
 function isMagic(bytes: Uint8Array): boolean {
@@ -294,6 +303,8 @@ async function decode(
     // What is not said to be text may be none; the caller finds out.
     utf8: false,
     parsers: { stringFromBytes },
+  }).catch((error) => {
+    throw new Error(`rows ${start + 1} to ${end} of a group of ${rows} are damaged`, { cause: error });
   });
   if (decoded.length !== end - start) {
     throw new Error(`${decoded.length} rows where ${end - start} should be`);

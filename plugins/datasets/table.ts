@@ -1,0 +1,162 @@
+/** Users' own questions without code: `csv:<path>`, `jsonl:<path>`, `parquet:<path>` and `hf:<owner>/<name>`. */
+import {
+  dataError,
+  type Dataset,
+  type DatasetRequest,
+  hashFile,
+  type Question,
+  type Split,
+  SPLITS,
+} from "../../core/mod.ts";
+import {
+  columnsOf,
+  describeFields,
+  guessFields,
+  parseFields,
+  readQuestion,
+  type TableFields,
+  valueAt,
+} from "./table_fields.ts";
+import { findFiles, type SplitFiles, splitNamed, type TableFile } from "./table_files.ts";
+import { findHubTables } from "./table_hub.ts";
+import { readTable, tableColumns } from "./tables/mod.ts";
+
+/** Options of a dataset that is read from a table. */
+export interface TableDatasetOptions {
+  /** Which columns mean what; the usual names of columns if empty. */
+  readonly fields: string;
+}
+
+/** Where the files of a dataset lie, and what identifies them. */
+export interface TablePlace {
+  find(request: DatasetRequest<TableDatasetOptions>): Promise<SplitFiles>;
+  revision(files: SplitFiles, request: DatasetRequest<TableDatasetOptions>): Promise<string>;
+}
+
+/** A dataset of questions in tables that lie somewhere. */
+export function tableDataset(
+  about: Pick<Dataset, "name" | "description"> & { readonly argument: string },
+  { find, revision }: TablePlace,
+): Dataset<TableDatasetOptions> {
+  const read = (split: Split, request: DatasetRequest<TableDatasetOptions>) =>
+    questions(about.name, find, split, request);
+  const available = async (request: DatasetRequest<TableDatasetOptions>) => {
+    const files = await find(request), { split } = givenFields(request) ?? {};
+    if (split === undefined) return SPLITS.filter((name) => files[name]);
+    const there = new Set<Split>();
+    for (const file of allFiles(files)) {
+      for await (const row of readTable(await file.locate(), { ...file, columns: [split] })) {
+        there.add(splitIn(row, split));
+      }
+    }
+    return SPLITS.filter((name) => there.has(name));
+  };
+  return {
+    kind: "dataset",
+    ...about,
+    version: 1,
+    defaults: { fields: "" },
+    help: { fields: "columns, as question=q,answer=a,choices=b|c (by their names)" },
+    tags: ["train", "eval"],
+    splits: SPLITS,
+    available,
+    read,
+    async shotPool(request) {
+      if (!(await available(request)).includes("train")) return [];
+      const pool: Question[] = [];
+      for await (const question of read("train", request)) pool.push(question);
+      return pool;
+    },
+    async revision(request) {
+      // Said here as well, so that a wrong field is known before a model is loaded.
+      givenFields(request);
+      return await revision(await find(request), request);
+    },
+  };
+}
+
+/** Files on this machine, and their hashes. */
+function localTable(format: "csv" | "jsonl" | "parquet", title: string): Dataset<TableDatasetOptions> {
+  return tableDataset({
+    name: format,
+    description: `Your own questions, from ${title}; --fields says which columns mean what`,
+    argument: `file, folder with files named by split, or train=<path>,test=<path>`,
+  }, {
+    find: ({ argument }) => findFiles(argument, format),
+    async revision(files) {
+      const parts: string[] = [];
+      for (const split of SPLITS) {
+        for (const file of files[split] ?? []) parts.push(`${split}:${await hashFile(await file.locate())}`);
+      }
+      return parts.join(" ");
+    },
+  });
+}
+
+/** Tables of a repository on the Hub, and its commit. */
+const hubTable = tableDataset({
+  name: "hf",
+  description: "Any question dataset of the Hugging Face Hub; --fields says which columns mean what",
+  argument: "owner/name, owner/name:configuration or owner/name@revision",
+}, {
+  find: async ({ argument }) => (await findHubTables(argument)).files,
+  revision: async (_, { argument }) => (await findHubTables(argument)).revision,
+});
+
+/** The datasets of users' own tables. */
+export const tables: readonly Dataset<TableDatasetOptions>[] = [
+  localTable("csv", "a CSV file with a header line"),
+  localTable("jsonl", "JSON Lines"),
+  localTable("parquet", "Parquet"),
+  hubTable,
+];
+
+function givenFields({ options: { fields } }: DatasetRequest<TableDatasetOptions>): TableFields | undefined {
+  return fields === "" ? undefined : parseFields(fields);
+}
+
+function allFiles(files: SplitFiles): readonly TableFile[] {
+  return SPLITS.flatMap((split) => files[split] ?? []);
+}
+
+function splitIn(row: Parameters<typeof valueAt>[0], path: string): Split {
+  const value = valueAt(row, path), split = typeof value === "string" ? splitNamed(value) : undefined;
+  if (split) return split;
+  throw dataError(
+    `Column "${path}" is ${JSON.stringify(value)}`,
+    row.where,
+    "it must be train, validation or test",
+  );
+}
+
+async function* questions(
+  dataset: string,
+  find: TablePlace["find"],
+  split: Split,
+  request: DatasetRequest<TableDatasetOptions>,
+): AsyncIterable<Question> {
+  const found = await find(request), given = givenFields(request);
+  const files = given?.split === undefined ? found[split] : allFiles(found);
+  if (files === undefined) {
+    const there = SPLITS.filter((name) => found[name]).join(", ");
+    throw dataError(
+      `There is no ${split} split`,
+      `--dataset=${dataset}:${request.argument}, which has ${there}`,
+      `add --splits=${there.replaceAll(", ", ",")}, or say which file it is: ${dataset}:${split}=<path>`,
+    );
+  }
+  let fields = given, number = 0;
+  for (const file of files) {
+    const path = await file.locate(), columns = await tableColumns(path, file);
+    if (fields === undefined) {
+      fields = guessFields(columns, file.name);
+      request.warn?.(`Columns by their names: --fields=${describeFields(fields)}`);
+    }
+    for await (const row of readTable(path, { ...file, columns: columnsOf(fields, columns) })) {
+      if (fields.split !== undefined && splitIn(row, fields.split) !== split) continue;
+      const { id = `${split}/${number}`, ...question } = readQuestion(fields, row);
+      number++;
+      yield { id: `${dataset}/${id}`, split, ...question };
+    }
+  }
+}
