@@ -15,8 +15,12 @@ import { modisteMmlu, modisteMmluAll } from "./datasets/modiste.ts";
 import { offline, offlineParts, offlineTasks } from "./datasets/offline.ts";
 import { tables } from "./datasets/table.ts";
 import { mmluLogits, offlineLogits } from "./datasets/stored_logits.ts";
+import { choiceLetter } from "./labelers/choice_letter.ts";
+import { exactMatch } from "./labelers/exact_match.ts";
 import { fuzzy } from "./labelers/fuzzy.ts";
+import { numeric } from "./labelers/numeric.ts";
 import { substring } from "./labelers/substring.ts";
+import { tokenF1 } from "./labelers/token_f1.ts";
 import { logits } from "./methods/logits.ts";
 import { loraProbe } from "./methods/lora_probe.ts";
 import { loraPrompt } from "./methods/lora_prompt.ts";
@@ -55,6 +59,10 @@ export const builtins: readonly Plugin[] = [
   oe,
   choice,
   substring,
+  exactMatch,
+  tokenF1,
+  numeric,
+  choiceLetter,
   fuzzy,
   zeroShot,
   logits,
