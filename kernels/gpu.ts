@@ -178,6 +178,11 @@ export class Gpu {
     if (tensor.scales) this.clear(tensor.scales);
   }
 
+  /** Records copying a tensor to the beginning of another, which is at least as large. */
+  copy(from: Tensor, { buffer: to, offset: toOffset }: Tensor): void {
+    this.#recorded.push({ from, to, toOffset, bytes: wordBytes(from) });
+  }
+
   /** Sends everything recorded to the GPU, without waiting for it. */
   flush(): void {
     const failure = this.#lost ?? this.#failure;
@@ -193,15 +198,13 @@ export class Gpu {
       );
     }
     this.device.queue.submit([this.#encode()]);
-    const names = [
-      ...new Set(this.#recorded.flatMap((item) => "pipeline" in item ? [item.pipeline.label] : [])),
-    ];
+    const labels = this.#recorded.flatMap((item) => "pipeline" in item ? [item.pipeline.label] : []);
     this.counts.submits++;
     this.counts.dispatches += this.#dispatches;
     this.#recorded = [];
     this.#dispatches = 0;
     for (const _ of ERROR_SCOPES) {
-      this.#checks.push(this.device.popErrorScope().then((error) => this.#note(error, names)));
+      this.#checks.push(this.device.popErrorScope().then((error) => this.#note(error, [...new Set(labels)])));
     }
     ERROR_SCOPES.forEach((scope) => this.device.pushErrorScope(scope));
   }

@@ -5,7 +5,6 @@ import type { ActivatedPath } from "./activation.ts";
 import { type CachedSequence, packCached } from "./batch.ts";
 import { SKINNY_ROWS } from "./linear.ts";
 import type { Llama } from "./llama.ts";
-import { store } from "./ops.ts";
 import { dependsOnLength } from "./rope.ts";
 
 /** Rows of a new cache. */
@@ -116,15 +115,13 @@ export class PrefixCache {
       });
     }
     const larger = Math.min(this.#mostRows, Math.max(FIRST_ROWS, rows, 2 * capacity));
-    const kept = gpu.upload("kept rows", Uint32Array.from({ length: this.#keptRows }, (_, row) => row));
     this.#layers = Array.from({ length: description.layers }, (_, layer) => {
       const tensor = gpu.tensor(`prefix cache ${layer}`, "f32", [larger, this.#width]);
       if (capacity > 0) {
-        store(gpu, this.#layers[layer], kept, tensor, Math.min(capacity, this.#keptRows), 0);
+        gpu.copy(this.#layers[layer], tensor);
         gpu.free(this.#layers[layer]);
       }
       return tensor;
     });
-    gpu.free(kept);
   }
 }

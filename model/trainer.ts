@@ -24,7 +24,7 @@ import { PrefixCache } from "./prefix_cache.ts";
 import { logitLayout, vocabularyLogits } from "./vocabulary.ts";
 
 /** Bytes of keys and values that are kept from step to step, where the adapter does not act on all tokens. */
-const PREFIX_BYTES = 1 << 28;
+const PREFIX_BYTES = 2 ** 29;
 
 /** Workgroups that a LoRA gradient is spread over, so that small models too keep all cores busy. */
 const GRADIENT_WORKGROUPS = 32;

@@ -95,6 +95,20 @@ ownGpuTest("Gpu.run() goes on past 512 calls between two reads", async (gpu) => 
   assertEquals(gpu.counts, { submits: 2, dispatches: 514 });
 });
 
+ownGpuTest(
+  "Gpu.copy() puts a tensor of any size at the beginning of a larger one, in the order of calls",
+  async (gpu) => {
+    // More rows than a dimension has workgroups.
+    const rows = 70_000, ones = new Float32Array(rows).fill(1);
+    const from = gpu.upload("from", ones, [rows, 1]);
+    const to = gpu.upload("to", new Float32Array(rows + 4).fill(2), [rows + 4, 1]);
+    gpu.copy(from, to);
+    gpu.clear(from);
+    assertEquals(await gpu.readF32(to), Float32Array.of(...ones, 2, 2, 2, 2));
+    gpu.free(from, to);
+  },
+);
+
 ownGpuTest("Gpu.run() of 0 workgroups starts nothing", async (gpu) => {
   const x = gpu.upload("x", Float32Array.of(3)), none = gpu.tensor("none", "f32", [0]);
   add(gpu, x, 1, none);

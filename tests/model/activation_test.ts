@@ -3,7 +3,7 @@ import { UserError } from "../../core/errors.ts";
 import type { TrainingExample } from "../../core/types.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { activationStart, cutExamples, cutPath } from "../../model/activation.ts";
-import type { LoraAdapter } from "../../model/adapter.ts";
+import { LoraAdapter } from "../../model/adapter.ts";
 import type { Llama } from "../../model/llama.ts";
 import { loadAdapter, saveAdapter } from "../../model/peft.ts";
 import { PrefixCache } from "../../model/prefix_cache.ts";
@@ -146,6 +146,38 @@ gpuTest(
       keeping.free();
       forgetting.free();
     });
+  },
+);
+
+gpuTest(
+  "a training that goes on from saved state, with nothing in its cache, ends in the same bytes",
+  async (gpu) => {
+    await withRecorded(
+      gpu,
+      "mistral-window",
+      (model, recorded, { training }) =>
+        withFolder(async (folder) => {
+          const { examples } = training!;
+          const adapter = new LoraAdapter(gpu, model.description, { ...recorded.options, dropout: 0.2 });
+          gpu.write(adapter.values, await gpu.readF32(recorded.values));
+          // Other examples in each step, so that some prefixes are read alone and some together.
+          const batches = [[0, 1, 2, 3], [3], [2, 0], [1], [3, 2]].map((batch) =>
+            batch.map((id) => examples[id])
+          );
+          const straight = new LoraTrainer(model, adapter, OPTIMIZER, 1);
+          for (const batch of batches.slice(0, 2)) await straight.train([batch], 1e-3);
+          await straight.save(folder);
+          const middle = await gpu.readF32(adapter.values);
+          for (const batch of batches.slice(2)) await straight.train([batch], 1e-3);
+          const expected = await gpu.readF32(adapter.values);
+          gpu.write(adapter.values, middle);
+          const resumed = new LoraTrainer(model, adapter, OPTIMIZER, 1);
+          await resumed.load(folder);
+          for (const batch of batches.slice(2)) await resumed.train([batch], 1e-3);
+          assertEquals(await gpu.readF32(adapter.values), expected);
+          [straight, resumed, adapter].forEach((item) => item.free());
+        }),
+    );
   },
 );
 
