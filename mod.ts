@@ -165,7 +165,16 @@ export {
   TEMPERATURE_LIMITS,
 } from "./core/mod.ts";
 export type { AurocDifference, Comparison, Difference, Differences, Matched } from "./core/mod.ts";
-export type { Estimate, ScoredLogits, Temperature, Undefined } from "./core/mod.ts";
+export { calibrated, CALIBRATORS, fitCalibrator } from "./core/mod.ts";
+export type {
+  Calibrator,
+  Estimate,
+  FittedCalibrator,
+  ScoredLogits,
+  ScoredRow,
+  Temperature,
+  Undefined,
+} from "./core/mod.ts";
 
 // How good a labeler is.
 export { auditSample, correctMetrics, DECISIONS, labelerQuality, QUALITY_TITLES } from "./core/mod.ts";

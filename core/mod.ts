@@ -109,6 +109,8 @@ export {
 export type { ScoredLogits, Temperature } from "./temperature.ts";
 export { readTorchTensors } from "./torch/torch_tensors.ts";
 export type { StoredTensor } from "./torch/torch_tensors.ts";
+export { calibrated, CALIBRATORS, fitCalibrator } from "./calibrators.ts";
+export type { Calibrator, FittedCalibrator, ScoredRow } from "./calibrators.ts";
 export { listedChoices } from "./choices.ts";
 export { answerText, renderPrompt } from "./wording.ts";
 export type {

@@ -5,9 +5,12 @@ import { findClassifier, readClassifier } from "./classifier_file.ts";
 import { writeSafetensors } from "./safetensors.ts";
 import { withStateFile } from "./state_file.ts";
 
+/** What a temperature is written to. */
+export const TEMPERATURE_FILE = "temperature_model.safetensors";
+
 /** Files that may hold the temperature of an adapter's confidence, the first that is there counting. */
 const FILES = [
-  "temperature_model.safetensors",
+  TEMPERATURE_FILE,
   "temperature_model.pt",
   "query_temperature_head.bin",
 ] as const;
@@ -17,7 +20,7 @@ const ANSWER_FILE = "temperature_head.bin";
 
 /** Writes a temperature into an adapter's folder; gives back the path of the file. */
 export async function saveTemperature(folder: string, temperature: number): Promise<string> {
-  const path = join(folder, FILES[0]);
+  const path = join(folder, TEMPERATURE_FILE);
   await writeSafetensors(path, [
     { name: "log_temperature", shape: [], values: Float32Array.of(Math.log(temperature)) },
   ]);

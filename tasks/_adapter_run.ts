@@ -1,6 +1,7 @@
 /** What the files of runs say about an adapter: how it was trained, and how well it does. */
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import {
+  type Calibrator,
   dataError,
   type Estimate,
   exists,
@@ -9,6 +10,7 @@ import {
   readJson,
   type Undefined,
 } from "../core/mod.ts";
+import { type StoredCalibrator, storedCalibrator } from "./_calibrator_text.ts";
 
 /** What `run.json` says about a stage, as far as it matters here. */
 interface Stage {
@@ -35,8 +37,8 @@ export interface Training {
 export interface AdapterEvaluation {
   readonly dataset: string;
   readonly split: string;
-  /** By which the logits were divided. */
-  readonly temperature: number;
+  /** What its confidences were mapped by. */
+  readonly calibrator: Calibrator | null;
   readonly n: number;
   readonly undecided: number;
   /** Absent in evaluations from before methods might give no confidence. */
@@ -97,9 +99,9 @@ export async function evaluationsOf(
     for (const name of Object.keys(stages).filter((name) => name.startsWith("metrics/")).sort()) {
       const { inputs, outputs } = stages[name];
       if (fingerprintOf(inputs.adapter) !== fingerprint) continue;
-      const { split, n, undecided, unscored = 0, temperature, metrics } = await readSummary(folder, outputs);
+      const { split, n, undecided, unscored = 0, calibrator, metrics } = await readSummary(folder, outputs);
       const dataset = questionsOf([known, stages], split, fields(inputs.dataset));
-      found.push({ dataset, split, temperature, n, undecided, unscored, metrics });
+      found.push({ dataset, split, calibrator, n, undecided, unscored, metrics });
     }
   }
   return found;
@@ -110,7 +112,8 @@ async function readSummary(folder: string, outputs: Stage["outputs"]): Promise<A
   const [file] = Object.keys(outputs).filter((path) => basename(path) === "metrics.json");
   const path = join(folder, file ?? "metrics.json");
   if (file !== undefined && await hashFile(path) === outputs[file]) {
-    return await readJson(path) as AdapterEvaluation;
+    const stored = await readJson(path) as AdapterEvaluation & StoredCalibrator;
+    return { ...stored, calibrator: storedCalibrator(stored) };
   }
   throw dataError(`${path} was changed since the evaluation wrote it`, path, "evaluate again");
 }

@@ -1,4 +1,5 @@
 import {
+  type Calibrator,
   type ChatMessage,
   createRng,
   generateAnswers,
@@ -36,9 +37,9 @@ export interface Judge {
   readonly name: string;
   /** Folder of a checkpoint; without one, the untuned model is asked. */
   readonly checkpoint?: string;
-  /** By which its logits are divided; not at all, if absent. */
-  readonly temperature?: number;
-  /** Whether a temperature was asked for that nobody has fitted. */
+  /** Maps its confidence; none: as the method says it. */
+  readonly calibrator?: Calibrator;
+  /** Whether a calibrator was asked for that nobody has fitted. */
   readonly unfitted?: boolean;
 }
 
@@ -143,11 +144,11 @@ export class Chat {
   }
 
   async #confidence(row: Labeled): Promise<number | null> {
-    const { temperature } = this.#judge;
+    const { calibrator } = this.#judge;
     const context = this.#context(this.#judge);
     let pCorrect: number | null = null;
     for await (
-      const prediction of predictConfidence(this.#model, [row], this.#method, context, temperature)
+      const prediction of predictConfidence(this.#model, [row], this.#method, context, calibrator)
     ) pCorrect = prediction.pCorrect;
     return pCorrect;
   }

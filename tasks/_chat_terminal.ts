@@ -1,4 +1,5 @@
 import { suggestion, UserError } from "../core/mod.ts";
+import { calibratorText } from "./_calibrator_text.ts";
 import { type Chat, type Judge, type Reply, UNTUNED } from "./_chat.ts";
 import { print, write } from "./_io.ts";
 import { LineEditor } from "./_line_editor.ts";
@@ -118,11 +119,11 @@ export function confidenceText(pCorrect: number, coloured: boolean): string {
 }
 
 /** Says whose confidence is shown. */
-export function judgeText({ name, temperature, unfitted }: Judge): string {
-  const scaled = temperature !== undefined
-    ? `, at temperature ${temperature.toFixed(3)}`
+export function judgeText({ name, calibrator, unfitted }: Judge): string {
+  const scaled = calibrator !== undefined
+    ? `, at ${calibratorText(calibrator)}`
     : unfitted
-    ? ", for which no temperature was fitted"
+    ? ", for which no calibrator was fitted"
     : "";
   return `Confidence is that of ${name}${scaled}.`;
 }

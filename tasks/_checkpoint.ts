@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { dataError, exists, hashFile } from "../core/mod.ts";
+import { CALIBRATOR_FILE } from "../model/calibrator_file.ts";
+import { TEMPERATURE_FILE } from "../model/temperature_file.ts";
 
-/** Written beside an adapter after it was trained, and recorded by itself. */
-const TEMPERATURE_FILE = "temperature_model.safetensors";
+/** Written beside an adapter after it was trained, and recorded by themselves. */
+const CALIBRATOR_FILES: readonly string[] = [TEMPERATURE_FILE, CALIBRATOR_FILE];
 
 /** Names of a checkpoint's files. @throws {UserError} of kind `data` for a folder that is none, but holds some */
 export async function checkpointFiles(folder: string): Promise<readonly string[]> {
@@ -28,9 +30,9 @@ export async function checkpointFiles(folder: string): Promise<readonly string[]
   return files.sort();
 }
 
-/** Hash of all files of a checkpoint, whichever its method wrote; without its temperature. */
+/** Hash of all files of a checkpoint, whichever its method wrote; without its calibrator. */
 export async function checkpointFingerprint(folder: string): Promise<string> {
-  const files = (await checkpointFiles(folder)).filter((name) => name !== TEMPERATURE_FILE);
+  const files = (await checkpointFiles(folder)).filter((name) => !CALIBRATOR_FILES.includes(name));
   const hash = createHash("sha256");
   for (const name of files) hash.update(`${name}\0${await hashFile(join(folder, name))}\0`);
   return hash.digest("hex");

@@ -146,17 +146,34 @@ export function checkTrainable({ name, dataset }: ChosenDataset): void {
   });
 }
 
-/** Refuses a `--scale-temp` that names no temperature, or one where there is no adapter that could have one. */
-export function checkScale(scale: string | undefined, adapter: boolean): void {
-  if (scale === undefined || scale === "query" && adapter) return;
-  throw new UserError({
-    kind: "usage",
-    what: scale === "query"
-      ? "There is no adapter whose temperature could be used"
-      : `Unknown temperature "${scale}"`,
-    where: "--scale-temp",
-    fix: scale === "query" ? "give --query-peft-dir as well" : suggestion(scale, ["query"]),
-  });
+/** What `--scale-temp` may say, and the methods whose confidence that is; `query` is that of any. */
+const SCALES: Readonly<Record<string, readonly string[] | undefined>> = {
+  query: undefined,
+  probe: ["probe", "lora-probe"],
+  logits: ["logits"],
+};
+
+/** Refuses a `--scale-temp` that names no confidence, that of another method, or one where nothing can be fitted. */
+export function checkScale(scale: string | undefined, method: string, hasCheckpoint: boolean): void {
+  if (scale === undefined) return;
+  const usage = (what: string, fix: string) =>
+    new UserError({ kind: "usage", what, where: "--scale-temp", fix });
+  if (!Object.hasOwn(SCALES, scale)) {
+    throw usage(`Unknown temperature "${scale}"`, suggestion(scale, Object.keys(SCALES)));
+  }
+  const methods = SCALES[scale];
+  if (methods && !methods.includes(method)) {
+    throw usage(
+      `"${scale}" is the confidence of ${methods.join(" and ")}, but the method is ${method}`,
+      "use --scale-temp=query, which is that of any method",
+    );
+  }
+  if (hasCheckpoint) return;
+  throw usage(
+    "There is no adapter whose temperature could be used",
+    "give --query-peft-dir as well; for a method without training, what deno task calibration-tune " +
+      `--method=${method} --scale-temp writes`,
+  );
 }
 
 /** The prompt style by name. */

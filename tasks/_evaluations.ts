@@ -1,6 +1,7 @@
 /** The evaluations in a run folder, as `evaluate` wrote them. */
 import { join } from "node:path";
 import {
+  type Calibrator,
   dataError,
   exists,
   type PredictionRow,
@@ -10,6 +11,7 @@ import {
   suggestion,
   type Summary,
 } from "../core/mod.ts";
+import { type StoredCalibrator, storedCalibrator } from "./_calibrator_text.ts";
 
 /** What `metrics.json` holds. */
 export interface StoredSummary extends Summary {
@@ -17,7 +19,7 @@ export interface StoredSummary extends Summary {
   readonly split: Split;
   readonly model: string;
   readonly adapter: string | null;
-  readonly temperature: number;
+  readonly calibrator: Calibrator | null;
   readonly mode: string;
   readonly promptStyle: string;
 }
@@ -38,9 +40,10 @@ export interface StoredEvaluation {
 export async function readEvaluations(logDir: string): Promise<readonly StoredEvaluation[]> {
   const evaluations: StoredEvaluation[] = [];
   for (const folder of await evaluationFolders(logDir)) {
-    // Files of earlier versions lack the last three.
+    // Files of earlier versions lack these three, and name a temperature.
     const earlier = { unscored: 0, groups: 0, correct: 0 };
-    const stored = { ...earlier, ...await readJson(join(folder, "metrics.json")) as StoredSummary };
+    const file = await readJson(join(folder, "metrics.json")) as StoredSummary & StoredCalibrator;
+    const stored = { ...earlier, ...file, calibrator: storedCalibrator(file) };
     const predictions = await readPredictions(join(folder, "predictions.csv"));
     evaluations.push({ title: `${stored.dataset} ${stored.split}`, stored, predictions });
   }

@@ -178,9 +178,16 @@ function readMethod(session: Session, node: JsonPlace, name: string): MatrixMeth
   const evaluate = readOptions(node.optional("evaluate"), method, EVALUATE, method.train === undefined);
   const splits = node.optional("evaluate")?.optional("splits");
   if (splits?.text().includes(",")) throw splits.wrong("name one split: each cell is one evaluation");
-  if (train?.value === false || !method.train) {
-    if (train && train.value !== false) throw train.wrong(`leave it out: "${plugin}" needs no training`);
-    return { plugin, evaluate };
+  if (train?.value === false || !method.train && !train) return { plugin, evaluate };
+  // What is fitted to a method without training is fitted to the options that it is evaluated with.
+  if (!method.train) {
+    const fitted = readOptions(train, method, TRAIN, false);
+    if (fitted.flags["scale-temp"] !== true) {
+      throw train!.wrong(
+        `leave it out: "${plugin}" needs no training; or calibrate it, with "scale-temp": true`,
+      );
+    }
+    return { plugin, train: { ...fitted, options: evaluate.options }, evaluate };
   }
   return { plugin, train: readTraining(train, method), evaluate };
 }

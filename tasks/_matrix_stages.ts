@@ -214,7 +214,8 @@ export class MatrixStages {
     let checkpoint: string | undefined;
     if (trained) {
       using folder = await RunFolder.open(this.#path(trained));
-      const [file] = Object.keys(folder.record("train")!.outputs);
+      const record = folder.record("train") ?? folder.record("scale-temp");
+      const [file] = Object.keys(record!.outputs);
       checkpoint = folder.file(dirname(file));
     }
     this.#keepOnly(model);

@@ -1,6 +1,7 @@
 /** What an adapter's page on the Hub says, all of it from the files of its run. */
-import { ROMAN_CHOICE } from "../core/mod.ts";
+import { type Calibrator, ROMAN_CHOICE } from "../core/mod.ts";
 import type { AdapterEvaluation, Training } from "./_adapter_run.ts";
+import { calibratorText } from "./_calibrator_text.ts";
 import { cell } from "./_table.ts";
 
 /** What is known about an adapter. */
@@ -14,8 +15,8 @@ export interface CardFacts {
   readonly baseName?: string;
   readonly licence?: string;
   readonly training?: Pick<Training, "dataset" | "labeler" | "settings">;
-  /** By which its logits are to be divided. */
-  readonly temperature?: number;
+  /** What its confidence is to be mapped by. */
+  readonly calibrator?: Calibrator;
   readonly evaluations: readonly AdapterEvaluation[];
   /** Whether there is an adapter; absent means that there is. */
   readonly adapter?: boolean;
@@ -50,7 +51,7 @@ export function modelCard(facts: CardFacts): string {
       : Object.entries(training.settings).filter(([, value]) => value !== "").map(([name, value]) =>
         `- ${name}: ${code(typeof value === "string" ? value : JSON.stringify(value))}`
       ).join("\n"),
-    ...temperatureText(facts),
+    ...calibratorNote(facts),
     "## Results",
     evaluations.length === 0
       ? "This adapter was published without an evaluation: nothing is known about how well it does."
@@ -100,23 +101,67 @@ function baseText({ baseModel, baseCommit, baseName }: CardFacts): string {
   return `[${baseModel}](https://huggingface.co/${baseModel})${commit}`;
 }
 
-function temperatureText({ temperature }: CardFacts): string[] {
-  if (temperature === undefined) return [];
+function calibratorNote({ calibrator }: CardFacts): string[] {
+  if (!calibrator) return [];
+  if (calibrator.kind !== "temperature") {
+    const { kind } = calibrator, name = { platt: "Platt's", beta: "Beta", isotonic: "Isotonic" }[kind];
+    return [
+      `${name} calibration was fitted on the validation split; \`calibrator.json\` holds its parameters.`,
+    ];
+  }
   return [
     `A temperature of ${
-      temperature.toFixed(4)
-    } was fitted on the validation split: the two logits are divided by ` +
-    "it. `temperature_model.safetensors` holds its logarithm.",
+      calibrator.temperature.toFixed(4)
+    } was fitted on the validation split: the two logits are ` +
+    "divided by it. `temperature_model.safetensors` holds its logarithm.",
   ];
+}
+
+/** Lines of Python that load a calibrator from a repository. */
+function loadInPython(repo: string, calibrator: Calibrator | undefined): string {
+  if (!calibrator) return "";
+  return calibrator.kind === "temperature"
+    ? `temperature = load_file(hf_hub_download(${repo}, "temperature_model.safetensors"))["log_temperature"].exp()\n`
+    : `import json\n${
+      calibrator.kind === "isotonic" ? "import numpy\n" : ""
+    }calibrator = json.load(open(hf_hub_download(${repo}, "calibrator.json")))\n`;
+}
+
+/** P(correct) in Python, from `logits`. */
+function confidenceInPython(calibrator: Calibrator | undefined): string {
+  const z = "(logits[1] - logits[0])", value = (name: string) => `calibrator["${name}"]`;
+  switch (calibrator?.kind) {
+    case undefined:
+      return "logits.softmax(-1)[1].item()";
+    case "temperature":
+      return "(logits / temperature).softmax(-1)[1].item()";
+    case "platt":
+      return `torch.sigmoid(${value("slope")} * ${z} + ${value("intercept")}).item()`;
+    case "beta": {
+      const log = (odds: string) => `torch.nn.functional.logsigmoid(${odds})`;
+      return `torch.sigmoid(${value("a")} * ${log(z)} - ${value("b")} * ${log(`-${z}`)} + ${
+        value("c")
+      }).item()`;
+    }
+    case "isotonic":
+      return `numpy.interp(logits.softmax(-1)[1].item(), ${value("confidences")}, ${value("probabilities")})`;
+  }
 }
 
 function evaluationText(evaluations: readonly AdapterEvaluation[]): string {
   const names = [...new Set(evaluations.flatMap(({ metrics }) => Object.keys(metrics)))];
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  const header = ["dataset", "split", "temperature", "N", "undecided", "unscored", ...names];
-  const rows = evaluations.map(({ dataset, split, temperature, n, undecided, unscored = 0, metrics }) =>
+  const header = ["dataset", "split", "calibrator", "N", "undecided", "unscored", ...names];
+  const rows = evaluations.map(({ dataset, split, calibrator, n, undecided, unscored = 0, metrics }) =>
     line([
-      ...[code(dataset), split, temperature.toFixed(4), String(n), String(undecided), String(unscored)],
+      ...[
+        code(dataset),
+        split,
+        calibrator ? calibratorText(calibrator) : "–",
+        String(n),
+        String(undecided),
+        String(unscored),
+      ],
       ...names.map((name) => metrics[name] === undefined ? "–" : cell(metrics[name])),
     ])
   );
@@ -138,7 +183,7 @@ function useText(facts: CardFacts): string {
 }
 
 function classifierUse(
-  { repo, baseModel, baseCommit, temperature, adapter = true }: CardFacts,
+  { repo, baseModel, baseCommit, calibrator, adapter = true }: CardFacts,
   { layers, position }: NonNullable<CardFacts["classifier"]>,
 ): string {
   const base = JSON.stringify(baseModel ?? "<the model it is for>");
@@ -165,37 +210,30 @@ weights = [state[f"{2 * layer}.weight"] for layer in range(len(state) // 2)]
 parts = [part for w in weights for part in (torch.nn.Linear(w.shape[1], w.shape[0]), torch.nn.ReLU())]
 classifier = torch.nn.Sequential(*parts[:-1])
 classifier.load_state_dict(state)
-${
-    temperature === undefined
-      ? ""
-      : `temperature = ${load("temperature_model.safetensors")}["log_temperature"].exp()\n`
-  }
+${loadInPython("repo", calibrator)}
 question, answer = "Question: What is the capital of France?\\nAnswer:", "Paris"
 inputs = tokenizer(${text}, return_tensors="pt")
 with torch.no_grad():
     states = model(**inputs, output_hidden_states=True).hidden_states
     feature = torch.cat([states[layer]${place} for layer in ${JSON.stringify(layers)}])
     logits = classifier(feature.float())
-print("P(correct):", (logits${temperature === undefined ? "" : " / temperature"}).softmax(-1)[1].item())`;
+print("P(correct):", ${confidenceInPython(calibrator)})`;
 }
 
 /** A program that loads the adapter with PEFT and asks it. */
-function adapterUse({ repo, baseModel, baseCommit, temperature }: CardFacts): string {
+function adapterUse({ repo, baseModel, baseCommit, calibrator }: CardFacts): string {
   const base = JSON.stringify(baseModel ?? "<the model it is for>");
   const revision = baseCommit === undefined ? "" : `, revision="${baseCommit}"`;
-  const scaled = temperature !== undefined;
   return `import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
-${scaled ? "from huggingface_hub import hf_hub_download\nfrom safetensors.torch import load_file\n" : ""}
+${calibrator ? "from huggingface_hub import hf_hub_download\n" : ""}${
+    calibrator?.kind === "temperature" ? "from safetensors.torch import load_file\n" : ""
+  }
 base, adapter = ${base}, ${JSON.stringify(repo)}
 tokenizer = AutoTokenizer.from_pretrained(base${revision})
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base${revision}), adapter)
-${
-    scaled
-      ? `temperature = load_file(hf_hub_download(adapter, "temperature_model.safetensors"))["log_temperature"].exp()\n`
-      : ""
-  }
+${loadInPython("adapter", calibrator)}
 question, answer = "Question: What is the capital of France?\\nAnswer:", "Paris"
 query = ${JSON.stringify(ROMAN_CHOICE.suffix)}
 inputs = tokenizer(f"{question} {answer}{query}", return_tensors="pt")
@@ -204,7 +242,7 @@ i, ii = (tokenizer(text).input_ids[-1] for text in (${
   }))
 with torch.no_grad():
     logits = model(**inputs).logits[0, -1, [i, ii]].float()
-print("P(correct):", (logits${scaled ? " / temperature" : ""}).softmax(-1)[1].item())`;
+print("P(correct):", ${confidenceInPython(calibrator)})`;
 }
 
 /** A text as Markdown shows it as it is, also in a table. */

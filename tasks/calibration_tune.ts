@@ -1,26 +1,27 @@
 /** `deno task calibration-tune`: teach a model to know when its answers are right. */
 import { dirname, join } from "node:path";
 import {
+  type Calibrator,
+  CALIBRATORS,
   createRng,
   dataError,
   exists,
-  fitTemperature,
+  type FittedCalibrator,
   isLabeled,
   type Json,
   type Labeled,
   loadPrompts,
   type Method,
-  type MethodContext,
+  type Options,
   resolveOptions,
   type RunFolder,
-  type ScoredLogits,
   type Split,
-  type Temperature,
-  TEMPERATURE_LIMITS,
   type TrainableMethod,
   UserError,
 } from "../core/mod.ts";
-import { saveTemperature } from "../model/temperature_file.ts";
+import { saveCalibrator } from "../model/calibrator_file.ts";
+import { chooseCalibrator, fitOn, writeMethod } from "./_calibrate.ts";
+import { calibratorText } from "./_calibrator_text.ts";
 import { checkOutside, locateAdapters, type NamedAdapters } from "./_adapter_options.ts";
 import { checkpointFingerprint } from "./_checkpoint.ts";
 import {
@@ -35,11 +36,12 @@ import {
   openRun,
   RUN_FLAGS,
 } from "./_common.ts";
-import { defineFlags, parseFlags, type Values } from "./_flags.ts";
+import { defineFlags, type FlagSet, parseFlags, type Values } from "./_flags.ts";
 import { note, print } from "./_io.ts";
 import { optionFlags, optionsOf, peekMethod } from "./_options.ts";
 import { ProgressBar } from "./_progress.ts";
 import type { Session } from "./_session.ts";
+import { chooseLabeler, LabelerOnDemand } from "./_labeler.ts";
 import { runTask, type Task } from "./_task.ts";
 import { LOG_FILES, TrainingLog } from "./_training_log.ts";
 
@@ -50,14 +52,23 @@ const METHOD = "lora-prompt";
 export const TUNE_FLAGS = defineFlags({
   "dataset": { type: "string", help: "labelled answers: offline:<run>/labels", required: true },
   ...RUN_FLAGS,
-  "prompt-style": { type: "string", help: "style of the answers, of made-up ones and for folder names" },
+  "prompt-style": { type: "string", help: "style of the answers, of made-up ones and folders" },
   "method": { type: "string", help: "method plugin to train", default: METHOD },
   "batch-size": { type: "number", help: "rows read at once", default: 4, least: 1 },
   "max-steps": { type: "number", help: "optimizer steps", default: 5000, least: 1 },
-  "scale-temp": { type: "boolean", help: "fit a temperature on the validation split after it" },
+  "scale-temp": { type: "boolean", help: "fit a calibrator on the validation split after it" },
+  "calibrator": { type: "string", help: `${CALIBRATORS.join(", ")} (temperature)` },
   "resume": { type: "boolean", help: "go on with what is in --log-dir", default: true },
   ...CACHE_FLAG,
 });
+
+/** Further flags for a method without training. */
+const UNTRAINED_FLAGS = defineFlags({
+  "strategy": { type: "string", help: "labeler, where the method compares answers", default: "substring" },
+});
+
+/** All values of a command line; a method without training has its labeler among them. */
+type TuneValues = Values<typeof TUNE_FLAGS> & { readonly strategy?: string };
 
 /** What training leaves in the run folder. */
 const TRAINING_FILES = new RegExp(`^checkpoint-\\d+(\\.tmp)?$|${LOG_FILES.source}`);
@@ -67,20 +78,23 @@ export interface TuneResult {
   readonly logDir: string;
   /** Folder of the adapter. */
   readonly checkpoint: string;
+  /** What --scale-temp has fitted, or null; and its temperature, if it is one. */
+  readonly calibrator: Calibrator | null;
   readonly temperature: number | null;
   readonly skipped: readonly string[];
 }
 
-/** Trains a method, and fits a temperature if asked. */
+/** Trains a method, unless it needs no training, and fits a calibrator if asked. */
 export async function calibrationTune(
   session: Session,
-  flags: Values<typeof TUNE_FLAGS>,
+  flags: TuneValues,
   methodOptions: Readonly<Record<string, unknown>>,
   run: RunFolder,
   whenChanged: "refuse" | "redo" = "refuse",
 ): Promise<TuneResult> {
-  const { "model-name": modelName, "max-steps": maxSteps, "batch-size": batchSize, seed } = flags;
-  const method = trainable(session.registry.get("method", flags.method).plugin);
+  const { plugin: method } = session.registry.get("method", flags.method);
+  const kind = chooseCalibrator(flags.calibrator, flags["scale-temp"]);
+  checkWorth(method, flags["scale-temp"]);
   const options = resolveOptions(method, methodOptions);
   method.check?.(options);
   const [chosen] = await chooseDatasets(session, flags.dataset, {
@@ -88,6 +102,35 @@ export async function calibrationTune(
     promptStyle: flags["prompt-style"],
   });
   checkTrainable(chosen);
+  const work = { session, flags, run, whenChanged, chosen, options };
+  const trained = isTrainable(method) ? await train(work, method) : undefined;
+  const checkpoint = trained?.checkpoint ?? run.file("checkpoint-0");
+  const skipped = trained?.skipped ? [announceSkip("train")] : [];
+  if (!flags["scale-temp"]) {
+    return { logDir: run.path, checkpoint, calibrator: null, temperature: null, skipped };
+  }
+  const scaled = await calibrate(work, method, kind, checkpoint);
+  if (scaled.skipped) skipped.push(announceSkip("scale-temp"));
+  const { calibrator } = scaled;
+  const temperature = calibrator.kind === "temperature" ? calibrator.temperature : null;
+  return { logDir: run.path, checkpoint, calibrator, temperature, skipped };
+}
+
+/** What training and calibration share. */
+interface Work {
+  readonly session: Session;
+  readonly flags: TuneValues;
+  readonly run: RunFolder;
+  readonly whenChanged: "refuse" | "redo";
+  readonly chosen: ChosenDataset;
+  readonly options: Options;
+}
+
+async function train(
+  { session, flags, run, whenChanged, chosen, options }: Work,
+  method: TrainableMethod,
+): Promise<{ readonly checkpoint: string; readonly skipped: boolean }> {
+  const { "model-name": modelName, "max-steps": maxSteps, "batch-size": batchSize, seed } = flags;
   const worded: Readonly<Record<string, Json>> = chosen.dataset.synthetic
     ? { promptStyle: wordingOf(session, chosen, flags) }
     : {};
@@ -104,8 +147,6 @@ export async function calibrationTune(
     seed,
   };
   if (!flags.resume) await startAnew(session, run, adapters);
-  const skipped: string[] = [];
-  const rng = createRng(seed).split("train");
   const trained = await run.stage("train", {
     inputs,
     whenChanged,
@@ -119,6 +160,7 @@ export async function calibrationTune(
       const model = await session.deferredModel(modelName, chooseDtype(flags.dtype), flags["cache-dir"]);
       using log = new TrainingLog(run.path);
       using progress = new ProgressBar("train", "steps");
+      const rng = createRng(seed).split("train");
       const context = { rng, batchSize, maxSteps, progress, folder: run.path, warn: note };
       const folder = await session.saving((signal) =>
         method.train(model, rows, {
@@ -131,66 +173,64 @@ export async function calibrationTune(
       return await filesOf(method, folder);
     },
   });
-  if (trained.skipped) skipped.push(announceSkip("train"));
-  const checkpoint = run.file(dirname(Object.keys(trained.record.outputs)[0]));
-  if (!flags["scale-temp"]) return { logDir: run.path, checkpoint, temperature: null, skipped };
-
-  let fitted: Temperature | undefined;
-  const scaled = await run.stage("scale-temp", {
-    inputs: {
-      dataset: chosen.about,
-      limit: flags.limit ?? null,
-      adapter: await checkpointFingerprint(checkpoint),
-    },
-    whenChanged: "redo",
-    about: () =>
-      Promise.resolve({
-        temperature: fitted!.temperature,
-        nllBefore: fitted!.nllBefore,
-        nllAfter: fitted!.nllAfter,
-        bounded: fitted!.bounded,
-      }),
-    work: async () => {
-      const rows = await validationRows(session, chosen, flags, true);
-      const model = await session.deferredModel(modelName, chooseDtype(flags.dtype), flags["cache-dir"]);
-      using progress = new ProgressBar("scale temperature");
-      fitted = await fitOn(method, model, rows, {
-        options,
-        rng,
-        batchSize: SCORING_ROWS,
-        progress,
-        checkpoint,
-      });
-      return [await saveTemperature(checkpoint, fitted.temperature)];
-    },
-  });
-  if (scaled.skipped) skipped.push(announceSkip("scale-temp"));
-  else warnUnbounded(fitted!);
-  return { logDir: run.path, checkpoint, temperature: scaled.record.about.temperature as number, skipped };
+  return {
+    checkpoint: run.file(dirname(Object.keys(trained.record.outputs)[0])),
+    skipped: trained.skipped,
+  };
 }
 
 /** Rows that are scored at once: no gradients are kept, so more fit than in a training step. */
 const SCORING_ROWS = 32;
 
-async function fitOn(
+/** Fits a calibrator to a method's confidences in validation rows, and writes it into the checkpoint. */
+async function calibrate(
+  { session, flags, run, chosen, options }: Work,
   method: Method,
-  model: Parameters<Method["predict"]>[0],
-  rows: readonly Labeled[],
-  context: MethodContext & { readonly checkpoint: string },
-): Promise<Temperature> {
-  const decided = rows.filter(({ label }) => label !== null);
-  const scored: ScoredLogits[] = [];
-  let row = 0;
-  for await (const score of method.predict(model, decided, context)) {
-    const label = decided[row++].label as 0 | 1;
-    if (score === null) continue;
-    if (typeof score === "object") {
-      const isChoice = "logits" in score;
-      scored.push(isChoice ? { logits: score.logits, label: score.target } : { logits: score, label });
-    } // What is certain has no finite logits; it says nothing about the temperature.
-    else if (score > 0 && score < 1) scored.push({ logits: [Math.log1p(-score), Math.log(score)], label });
-  }
-  return fitTemperature(scored);
+  kind: Calibrator["kind"],
+  checkpoint: string,
+): Promise<{ readonly calibrator: Calibrator; readonly skipped: boolean }> {
+  const { "model-name": modelName, "cache-dir": cacheDir, seed } = flags, dtype = chooseDtype(flags.dtype);
+  const style = flags["prompt-style"] === undefined ? undefined : chooseStyle(session, flags["prompt-style"]);
+  const labeler = await chooseLabeler(session, flags.strategy ?? UNTRAINED_FLAGS.strategy.default, {});
+  // What a method without training says depends on all of this; what another one says, on its checkpoint.
+  const said: Readonly<Record<string, Json>> = method.train
+    ? { adapter: await checkpointFingerprint(checkpoint) }
+    : {
+      method: session.describe(method),
+      options: options as Json,
+      model: await session.describeModel(modelName, dtype),
+      seed,
+      promptStyle: style ? session.describe(style) : null,
+      labeler: labeler.about,
+    };
+  let fitted: FittedCalibrator | undefined;
+  const scaled = await run.stage("scale-temp", {
+    inputs: { dataset: chosen.about, limit: flags.limit ?? null, ...said, calibrator: kind },
+    whenChanged: "redo",
+    about: () => Promise.resolve({ ...fitted!, calibrator: fitted!.calibrator as Json }),
+    work: async () => {
+      const rows = await validationRows(session, chosen, flags, true);
+      const model = await session.deferredModel(modelName, dtype, cacheDir);
+      using progress = new ProgressBar("calibrate");
+      await using comparing = new LabelerOnDemand(labeler);
+      fitted = await fitOn(kind, method, model, rows, {
+        options,
+        rng: createRng(seed).split(method.train ? "train" : "predict"),
+        batchSize: SCORING_ROWS,
+        progress,
+        style,
+        label: comparing.label,
+        checkpoint: method.train && checkpoint,
+      });
+      const files = [await saveCalibrator(checkpoint, fitted.calibrator)];
+      if (!method.train) {
+        const about = { method: method.name, options, base_model_name_or_path: modelName };
+        files.push(await writeMethod(checkpoint, about));
+      }
+      return files;
+    },
+  });
+  return { calibrator: scaled.record.about.calibrator as unknown as Calibrator, skipped: scaled.skipped };
 }
 
 /** Moves an earlier training out of the way, and says so. */
@@ -203,17 +243,6 @@ async function startAnew(session: Session, run: RunFolder, adapters: NamedAdapte
       `--no-resume: the earlier training, ${moved.names.length} files and folders, is in ${moved.folder} now.`,
     );
   }
-}
-
-function warnUnbounded({ bounded, temperature }: Temperature): void {
-  if (bounded) return;
-  const { lowest, highest } = TEMPERATURE_LIMITS;
-  note(
-    `The validation rows favour ${
-      temperature <= lowest ? "ever sharper" : "ever softer"
-    } confidence: the temperature ` +
-      `is at its limit, ${temperature} (${lowest} to ${highest}). More validation rows would settle it.`,
-  );
 }
 
 /**
@@ -233,7 +262,7 @@ async function validationRows(
   if (rows.some(({ label }) => label !== null)) return rows;
   if (needed) {
     throw dataError(
-      "There is no labelled validation row to fit a temperature on",
+      "There is no labelled validation row to fit a calibrator on",
       `${chosen.name}, needed for --scale-temp`,
       "label a validation split, or leave --scale-temp out",
     );
@@ -307,35 +336,44 @@ async function filesOf(method: Method, folder: string): Promise<string[]> {
   });
 }
 
-/** @throws {UserError} of kind `usage` for a method that needs no training */
-function trainable(method: Method): TrainableMethod {
-  if (method.train) return method as TrainableMethod;
+const isTrainable = (method: Method): method is TrainableMethod => method.train !== undefined;
+
+/** @throws {UserError} of kind `usage` for a method that needs no training, where nothing is to be calibrated either */
+function checkWorth(method: Method, scale: boolean): void {
+  if (isTrainable(method) || scale) return;
   throw new UserError({
     kind: "usage",
     what: `Method "${method.name}" needs no training`,
     where: `--method=${method.name}`,
-    fix: `evaluate with it: deno task evaluate --method=${method.name}`,
+    fix: `evaluate with it: deno task evaluate --method=${method.name}; or give --scale-temp to calibrate it`,
   });
 }
 
+const furtherFlags = (method: Method): FlagSet => ({
+  ...(isTrainable(method) ? {} : UNTRAINED_FLAGS),
+  ...optionFlags(method),
+});
+
 const task: Task = {
   command: "deno task calibration-tune",
-  summary: "Teach a model to know when its answers are right. Writes checkpoint-<step>/ in PEFT's format.",
+  summary: "Teach a model to know when its answers are right. Writes checkpoint-<step>/.",
   example:
     "deno task calibration-tune --dataset=offline:runs/mine/labels --model-name=facts --log-dir=runs/mine " +
     "--max-steps=300 --batch-size=16 --lr=2e-3 --scale-temp",
   flags: async (args, session) => ({
     ...TUNE_FLAGS,
-    ...optionFlags(await peekMethod(args, session, METHOD)),
+    ...furtherFlags(await peekMethod(args, session, METHOD)),
   }),
   async run(args, session) {
     const method = await peekMethod(args, session, METHOD);
-    const { values, extra } = parseFlags(this.command, TUNE_FLAGS, args, optionFlags(method));
-    const options = optionsOf(method, extra);
+    const { values, extra } = parseFlags(this.command, TUNE_FLAGS, args, furtherFlags(method));
     using run = await openRun(values["log-dir"]);
-    const result = await calibrationTune(session, values, options, run);
-    const temperature = result.temperature === null ? "" : `, temperature ${result.temperature.toFixed(3)}`;
-    print(`adapter in ${result.checkpoint}${temperature}`);
+    const flags = { ...values, ...("strategy" in extra && { strategy: String(extra.strategy) }) };
+    const result = await calibrationTune(session, flags, optionsOf(method, extra), run);
+    const made = method.train ? "adapter" : "calibrator";
+    print(
+      `${made} in ${result.checkpoint}${result.calibrator ? `, ${calibratorText(result.calibrator)}` : ""}`,
+    );
     return result;
   },
 };

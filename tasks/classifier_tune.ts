@@ -1,5 +1,6 @@
 /** `deno task classifier-tune`: train a classifier on a model's hidden states to know which answers are right. */
 import { calibrationTune, TUNE_FLAGS } from "./calibration_tune.ts";
+import { calibratorText } from "./_calibrator_text.ts";
 import { openRun } from "./_common.ts";
 import { defineFlags, parseFlags, peekFlag } from "./_flags.ts";
 import { print } from "./_io.ts";
@@ -38,8 +39,11 @@ const task: Task = {
     using run = await openRun(values["log-dir"]);
     const flags = { ...values, method: method.name };
     const result = await calibrationTune(session, flags, optionsOf(method, extra), run);
-    const temperature = result.temperature === null ? "" : `, temperature ${result.temperature.toFixed(3)}`;
-    print(`classifier in ${result.checkpoint}${temperature}`);
+    print(
+      `classifier in ${result.checkpoint}${
+        result.calibrator ? `, ${calibratorText(result.calibrator)}` : ""
+      }`,
+    );
     return result;
   },
 };

@@ -27,8 +27,9 @@ import {
   writeJsonAtomic,
   writePredictions,
 } from "../core/mod.ts";
-import { loadTemperature } from "../model/temperature_file.ts";
+import { loadCalibrator } from "../model/calibrator_file.ts";
 import { defaultMetrics } from "../plugins/mod.ts";
+import { checkMethod } from "./_calibrate.ts";
 import { collect } from "./_collect.ts";
 import { countingModel, type TokenCount } from "./_counting_model.ts";
 import {
@@ -62,7 +63,7 @@ export const EVALUATE_FLAGS = defineFlags({
     type: "string",
     help: "adapter that is asked: folder or hf:owner/name (the untuned model)",
   },
-  "scale-temp": { type: "string", help: "query: divide by the temperature beside the adapter" },
+  "scale-temp": { type: "string", help: "query, probe or logits: calibrated as fitted beside the adapter" },
   "mode": { type: "string", help: "where the confidence comes from", default: "query" },
   "method": { type: "string", help: "method plugin (lora-prompt with an adapter, zero-shot without)" },
   "metric": {
@@ -115,8 +116,8 @@ export async function evaluate(
   whenChanged: "refuse" | "redo" = "refuse",
   given: GivenOptions = {},
 ): Promise<EvaluateResult> {
-  checkMode(flags);
   const method = chooseMethod(session, flags.method, flags["query-peft-dir"] !== undefined);
+  checkMode(flags, method);
   const options = resolveOptions(method, given.method ?? {});
   method.check?.(options);
   const style = chooseStyle(session, flags["prompt-style"]);
@@ -164,7 +165,8 @@ async function evaluateSplit(
   const kshot = flags["eval-kshot"] ?? chosen.dataset.evalKshot ?? 0;
   const maxNewTokens = flags["max-new-tokens"] ?? style.maxNewTokens;
   const adapter = peft === undefined ? null : await session.describeAdapter(peft);
-  const temperature = flags["scale-temp"] === undefined ? 1 : await loadTemperature(checkpoint!);
+  if (checkpoint !== undefined) await checkMethod(checkpoint, method, options);
+  const calibrator = flags["scale-temp"] === undefined ? undefined : await loadCalibrator(checkpoint!);
   const folder = run.file("metrics", chosen.name.replace(/[^\w.-]+/g, "_"), split);
   const predictionsPath = join(folder, "predictions.csv"), metricsPath = join(folder, "metrics.json");
   const inputs = {
@@ -177,7 +179,7 @@ async function evaluateSplit(
     seed,
     model: await session.describeModel(modelName, chooseDtype(flags.dtype)),
     adapter,
-    temperature,
+    calibrator: (calibrator ?? null) as Json,
     method: session.describe(method),
     ...(method.train ? {} : { options: { ...options } as Json }),
     labeler: labeler.about,
@@ -215,7 +217,7 @@ async function evaluateSplit(
           label: comparing.label,
         };
         const counting = countingModel(model, labeled);
-        for await (const row of predictConfidence(counting.model, labeled, method, context, temperature)) {
+        for await (const row of predictConfidence(counting.model, labeled, method, context, calibrator)) {
           predictions.push(row);
         }
         const summary = summarise(predictions, metrics, createRng(seed).split("bootstrap"));
@@ -228,7 +230,7 @@ async function evaluateSplit(
           promptStyle: style.name,
           model: modelName,
           adapter: peft ?? null,
-          temperature,
+          calibrator: calibrator ?? null,
           confidence: "P(correct)",
           ...summary,
           tokensPerQuestion: perQuestion(counting.count, labeled.length),
@@ -289,11 +291,12 @@ function perQuestion({ read, written, kept }: TokenCount, questions: number): To
 /** Combinations of flags that say nothing, or something that is not to be had. */
 function checkMode(
   { mode, "scale-temp": scale, "query-peft-dir": checkpoint }: Values<typeof EVALUATE_FLAGS>,
+  method: Method,
 ): void {
   const usage = (what: string, where: string, fix: string) =>
     new UserError({ kind: "usage", what, where, fix });
   if (mode !== "query") throw usage(`Unknown mode "${mode}"`, "--mode", suggestion(mode, ["query"]));
-  checkScale(scale, checkpoint !== undefined);
+  checkScale(scale, method.name, checkpoint !== undefined);
 }
 
 /** The method by name; without one, the way to ask the model whether its answer is correct. */

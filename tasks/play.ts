@@ -1,6 +1,6 @@
 /** `deno task play`: ask a model, and see how sure it is of each answer. */
 import { UserError } from "../core/mod.ts";
-import { findTemperature, loadTemperature } from "../model/temperature_file.ts";
+import { hasCalibrator, loadCalibrator } from "../model/calibrator_file.ts";
 import { Chat, type Judge } from "./_chat.ts";
 import { chatInPipe } from "./_chat_pipe.ts";
 import { chatInTerminal, judgeText } from "./_chat_terminal.ts";
@@ -19,7 +19,7 @@ export const PLAY_FLAGS = defineFlags({
     type: "string",
     help: "adapter that is asked: folder or hf:owner/name (the untuned model)",
   },
-  "scale-temp": { type: "string", help: "query: divide by the temperature beside the adapter" },
+  "scale-temp": { type: "string", help: "query, probe or logits: calibrated as fitted beside the adapter" },
   "prompt-style": { type: "string", help: "how questions are worded", default: "oe" },
   "max-new-tokens": {
     type: "number",
@@ -37,7 +37,7 @@ async function play(session: Session, flags: Values<typeof PLAY_FLAGS>): Promise
   const { "query-peft-dir": adapter, "scale-temp": scale } = flags;
   const terminal = Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
   // In a terminal an adapter may be named later.
-  checkScale(scale, terminal || adapter !== undefined);
+  checkScale(scale, flags.method, terminal || adapter !== undefined);
   checkSampling(flags);
   const style = chooseStyle(session, flags["prompt-style"]);
   const { plugin: method } = session.registry.get("method", flags.method);
@@ -62,7 +62,7 @@ async function play(session: Session, flags: Values<typeof PLAY_FLAGS>): Promise
   });
 }
 
-/** An adapter on this machine or on the Hub, with its temperature if that is asked for. */
+/** An adapter on this machine or on the Hub, with its calibrator if that is asked for. */
 async function findJudge(
   session: Session,
   name: string,
@@ -71,10 +71,10 @@ async function findJudge(
   const checkpoint = await session.adapterFolder(name);
   await checkpointFiles(checkpoint);
   if (!scaled) return { name, checkpoint };
-  if (scaled.ifFitted && await findTemperature(checkpoint) === undefined) {
+  if (scaled.ifFitted && !await hasCalibrator(checkpoint)) {
     return { name, checkpoint, unfitted: true };
   }
-  return { name, checkpoint, temperature: await loadTemperature(checkpoint) };
+  return { name, checkpoint, calibrator: await loadCalibrator(checkpoint) };
 }
 
 function checkSampling({ temperature, "top-p": topP }: Values<typeof PLAY_FLAGS>): void {

@@ -12,7 +12,8 @@ import {
   writeFileAtomic,
   writeJsonAtomic,
 } from "../core/mod.ts";
-import { loadTemperature } from "../model/temperature_file.ts";
+import { CALIBRATOR_FILE, hasCalibrator, loadCalibrator } from "../model/calibrator_file.ts";
+import { TEMPERATURE_FILE } from "../model/temperature_file.ts";
 import {
   type AdapterEvaluation,
   evaluationsOf,
@@ -41,8 +42,7 @@ export const PUBLISH_FLAGS = defineFlags({
   "plugin": { type: "string", help: "module to load first; repeatable", repeatable: true },
 });
 
-const ADAPTER = "adapter_model.safetensors", TEMPERATURE = "temperature_model.safetensors";
-const CLASSIFIER = "classifier_model.safetensors";
+const ADAPTER = "adapter_model.safetensors", CLASSIFIER = "classifier_model.safetensors";
 /** What says what an adapter, and a classifier, is for. */
 const ADAPTER_CONFIG = "adapter_config.json", CLASSIFIER_CONFIG = "classifier_config.json";
 
@@ -72,9 +72,7 @@ export async function publish(
   const contents = await contentsOf(checkpoint);
   const isRun = await exists(join(logDir, "run.json"));
   const training = isRun ? await trainingOf(logDir, checkpoint) : undefined;
-  const temperature = await exists(join(checkpoint, TEMPERATURE))
-    ? await loadTemperature(checkpoint)
-    : undefined;
+  const calibrator = await hasCalibrator(checkpoint) ? await loadCalibrator(checkpoint) : undefined;
   const facts: CardFacts = {
     repo,
     ...await baseOf(session, training, contents.adapter ?? contents.classifier!),
@@ -83,7 +81,7 @@ export async function publish(
     ...(contents.classifier && { classifier: readsOf(contents.classifier) }),
     ...(licence !== undefined && { licence }),
     ...(training && { training }),
-    ...(temperature !== undefined && { temperature }),
+    ...(calibrator && { calibrator }),
     evaluations: await evaluations(flags.evaluation, fingerprint, isRun ? logDir : undefined),
   };
   if (facts.evaluations.length === 0) {
@@ -166,7 +164,7 @@ async function write(
   { adapter, classifier }: Contents,
   facts: CardFacts,
 ): Promise<string[]> {
-  const { baseModel, baseName, baseCommit, temperature } = facts;
+  const { baseModel, baseName, baseCommit, calibrator } = facts;
   const files = ["README.md"];
   await writeFileAtomic(join(folder, "README.md"), modelCard(facts));
   const base = { base_model_name_or_path: baseModel ?? baseName ?? null };
@@ -187,7 +185,7 @@ async function write(
     await writeConfig(CLASSIFIER_CONFIG, classifier);
     await copy(CLASSIFIER);
   }
-  if (temperature !== undefined) await copy(TEMPERATURE);
+  if (calibrator) await copy(calibrator.kind === "temperature" ? TEMPERATURE_FILE : CALIBRATOR_FILE);
   if (facts.evaluations.length > 0) {
     await writeJsonAtomic(join(folder, "metrics.json"), facts.evaluations);
     files.push("metrics.json");

@@ -7,6 +7,7 @@ import {
   summarise,
   writeFileAtomic,
 } from "../core/mod.ts";
+import { calibratorText } from "./_calibrator_text.ts";
 import { readEvaluations } from "./_evaluations.ts";
 import { defineFlags, parseFlags, type Values } from "./_flags.ts";
 import { print } from "./_io.ts";
@@ -59,7 +60,7 @@ async function readRun(
     "prompt style": stored.promptStyle,
     "mode": stored.mode,
     "adapter": stored.adapter ?? "none",
-    "temperature": stored.temperature.toPrecision(4),
+    "calibrator": stored.calibrator ? calibratorText(stored.calibrator) : "none",
   };
   const title = logDir.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1)!;
   const found = await reportedAudit(session, named, logDir, parts, seed);

@@ -177,8 +177,20 @@ async function travel(gpu: Gpu, folder: string): Promise<Journey> {
     folder,
     log() {},
   });
-  const predict = (rows: readonly Labeled[], checkpoint?: string, temperature = 1): Promise<Prediction[]> =>
-    Array.fromAsync(predictConfidence(model, rows, loraPrompt, { ...context, checkpoint }, temperature));
+  const predict = (
+    rows: readonly Labeled[],
+    checkpoint?: string,
+    temperature?: number,
+  ): Promise<Prediction[]> =>
+    Array.fromAsync(
+      predictConfidence(
+        model,
+        rows,
+        loraPrompt,
+        { ...context, checkpoint },
+        temperature === undefined ? undefined : { kind: "temperature", temperature },
+      ),
+    );
   const scored = await predict(validation, checkpoint);
   const { temperature } = fitTemperature(
     scored.map(({ logits, label }) => ({ logits: logits!, label: label as 0 | 1 })),

@@ -1,7 +1,8 @@
+import { calibrated, type Calibrator } from "../calibrators.ts";
 import { dataError } from "../files.ts";
 import { UserError } from "../errors.ts";
 import type { Labeled, Prediction, StoredRow } from "../records.ts";
-import { probabilityOf } from "../temperature.ts";
+
 import type { LanguageModel, Method, MethodContext, Options, Score } from "../types.ts";
 
 /** Asks a method for its confidence in each answer; of rows whose scores are stored, nothing is asked. */
@@ -10,7 +11,7 @@ export async function* predictConfidence<O extends Options>(
   rows: readonly (Labeled & Pick<StoredRow, "logits">)[],
   method: Method<O>,
   context: MethodContext<O> & { readonly checkpoint?: string },
-  temperature = 1,
+  calibrator?: Calibrator,
 ): AsyncIterable<Prediction> {
   const miscounted = (count: string) =>
     new UserError({
@@ -25,7 +26,7 @@ export async function* predictConfidence<O extends Options>(
   for await (const score of scores) {
     if (index === rows.length) throw miscounted(`more than ${index}`);
     const row = rows[index++];
-    yield { ...row, ...confidenceOf(score, temperature, `row ${row.id}, method ${method.name}`) };
+    yield { ...row, ...confidenceOf(score, calibrator, `row ${row.id}, method ${method.name}`) };
   }
   if (index !== rows.length) throw miscounted(String(index));
 }
@@ -33,7 +34,7 @@ export async function* predictConfidence<O extends Options>(
 /** Logits, if a method gave them, and P(correct), if it can be had. */
 function confidenceOf(
   score: Score,
-  temperature: number,
+  calibrator: Calibrator | undefined,
   where: string,
 ): Pick<Prediction, "logits" | "pCorrect"> {
   if (typeof score === "number" && !(score >= 0 && score <= 1)) {
@@ -53,7 +54,7 @@ function confidenceOf(
     );
   }
   const logits = score === null || typeof score === "number" || "logits" in score ? null : score;
-  return { logits, pCorrect: probabilityOf(score, temperature) };
+  return { logits, pCorrect: calibrated(score, calibrator) };
 }
 
 function logitsOf(score: Score): readonly number[] {

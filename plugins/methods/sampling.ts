@@ -60,7 +60,7 @@ export const sampling: Method<SamplingOptions> = {
         kind: "usage",
         what: 'Method "sampling" has the model answer again, and needs the style of the prompts',
         where: "predict",
-        fix: "give its context a style",
+        fix: "give --prompt-style, or in a program a style in its context",
       });
     }
     const { options: { samples }, progress } = context;

@@ -50,7 +50,9 @@ const writeManifest = (folder: string, stages: unknown) =>
   writeFiles(folder, { "run.json": JSON.stringify({ version: 1, stages }) });
 
 const EVALUATION = {
-  ...{ dataset: "facts", split: "test", temperature: 1.5, n: 10, undecided: 1, unscored: 0 },
+  // Written by an earlier version, which knew temperatures alone.
+  calibrator: { kind: "temperature" as const, temperature: 1.5 },
+  ...{ dataset: "facts", split: "test", n: 10, undecided: 1, unscored: 0 },
   metrics: METRICS,
 };
 

@@ -22,17 +22,17 @@ Deno.test("verdict() says that an answer was cut or stopped, or that there is no
   assertEquals(verdict({ ...reply, pCorrect: null }, judge, false), "(the method gives no confidence)");
 });
 
-Deno.test("judgeText() names the adapter, and its temperature, or that it has none where one was asked for", () => {
+Deno.test("judgeText() names the adapter, and its calibrator, or that it has none where one was asked for", () => {
   assertEquals(judgeText(UNTUNED), "Confidence is that of the untuned model.");
   const judge = { name: "mine", checkpoint: "/mine" };
   assertEquals(judgeText(judge), "Confidence is that of mine.");
   assertEquals(
-    judgeText({ ...judge, temperature: 1.25 }),
+    judgeText({ ...judge, calibrator: { kind: "temperature", temperature: 1.25 } }),
     "Confidence is that of mine, at temperature 1.250.",
   );
   assertEquals(
     judgeText({ ...judge, unfitted: true }),
-    "Confidence is that of mine, for which no temperature was fitted.",
+    "Confidence is that of mine, for which no calibrator was fitted.",
   );
 });
 

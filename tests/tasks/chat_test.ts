@@ -40,7 +40,7 @@ Deno.test("Chat asks the untuned model at first, the adapter it is given, and th
     assertEquals([chat.judge, (await chat.ask("Why?")).pCorrect], [UNTUNED, 0.5]);
     await chat.useJudge(judge);
     assertAlmostEquals((await chat.ask("Why?")).pCorrect!, sigmoid(1), 1e-12);
-    await chat.useJudge({ ...judge, temperature: 2 });
+    await chat.useJudge({ ...judge, calibrator: { kind: "temperature", temperature: 2 } });
     assertAlmostEquals((await chat.ask("Why?")).pCorrect!, sigmoid(0.5), 1e-12);
     await chat.useJudge(UNTUNED);
     assertEquals((await chat.ask("Why?")).pCorrect, 0.5);
@@ -50,7 +50,7 @@ Deno.test("Chat gives the confidence that the stage of evaluation gives for the 
   withAdapter(async (judge) => {
     const model = fake({ evidence: (text) => text.length / 50 });
     const chat = chatWith(model);
-    await chat.useJudge({ ...judge, temperature: 3 });
+    await chat.useJudge({ ...judge, calibrator: { kind: "temperature", temperature: 3 } });
     const { answer, pCorrect } = await chat.ask("What colour has the sky?");
     const question = "What colour has the sky?";
     const prompt = oe.render({ id: "sky", split: "test", question, answer: "blue" }, [], {});
@@ -62,7 +62,12 @@ Deno.test("Chat gives the confidence that the stage of evaluation gives for the 
       progress: { update() {} },
       checkpoint: judge.checkpoint,
     };
-    for await (const prediction of predictConfidence(model, [row], loraPrompt, context, 3)) {
+    for await (
+      const prediction of predictConfidence(model, [row], loraPrompt, context, {
+        kind: "temperature",
+        temperature: 3,
+      })
+    ) {
       assertEquals(pCorrect, prediction.pCorrect);
     }
   }));

@@ -77,6 +77,17 @@ Deno.test("a method that does not train takes its own options where it is evalua
   assertEquals(methods.logits, { plugin: "logits", evaluate });
 });
 
+Deno.test("a method that does not train is calibrated, with the options that it is evaluated with", async () => {
+  const logits = { train: { "scale-temp": true, calibrator: "beta" }, evaluate: { confidence: "entropy" } };
+  const { methods } = await read({ ...SOUND, methods: { ...SOUND.methods, logits } });
+  const options = { confidence: "entropy" };
+  assertEquals(methods.logits, {
+    plugin: "logits",
+    train: { flags: { "scale-temp": true, "calibrator": "beta" }, options },
+    evaluate: { flags: {}, options },
+  });
+});
+
 const NEAREST = /^did you mean "([^"]+)"\?/;
 
 for (

@@ -5,7 +5,7 @@ import { type CardFacts, modelCard } from "../../tasks/_model_card.ts";
 const EVALUATION: AdapterEvaluation = {
   dataset: "mmlu:anatomy",
   split: "test",
-  temperature: 1.5,
+  calibrator: { kind: "temperature", temperature: 1.5 },
   n: 100,
   undecided: 3,
   metrics: { ece: { value: 0.04, low: 0.03, high: 0.07 } },
@@ -34,12 +34,12 @@ Deno.test("modelCard() links the base model and its commit, and loads it at that
   assertStringIncludes(text, 'AutoModelForCausalLM.from_pretrained(base, revision="c0ffee")');
 });
 
-Deno.test("modelCard() gives each metric with its interval, beside the temperature it was measured at", () => {
+Deno.test("modelCard() gives each metric with its interval, beside the calibrator it was measured with", () => {
   assertStringIncludes(
     card({ evaluations: [EVALUATION] }),
-    "| dataset | split | temperature | N | undecided | unscored | ece |\n" +
+    "| dataset | split | calibrator | N | undecided | unscored | ece |\n" +
       "| --- | --- | --- | --- | --- | --- | --- |\n" +
-      "| `mmlu:anatomy` | test | 1.5000 | 100 | 3 | 0 | 0.040 [0.030, 0.070] |\n",
+      "| `mmlu:anatomy` | test | temperature 1.500 | 100 | 3 | 0 | 0.040 [0.030, 0.070] |\n",
   );
 });
 
@@ -73,8 +73,8 @@ Deno.test("modelCard() says of an activated adapter that answers stay as they ar
 });
 
 Deno.test("modelCard() divides by the temperature in the program it shows only if there is one", () => {
-  assertStringIncludes(card({}), "(logits).softmax(-1)");
-  const scaled = card({ temperature: 1.25 });
+  assertStringIncludes(card({}), "logits.softmax(-1)");
+  const scaled = card({ calibrator: { kind: "temperature", temperature: 1.25 } });
   assertStringIncludes(scaled, "A temperature of 1.2500 was fitted");
   assertStringIncludes(scaled, "(logits / temperature).softmax(-1)");
 });
@@ -96,7 +96,7 @@ Deno.test("modelCard() says of a classifier what it reads, and loads it in Pytho
   const text = card({
     adapter: false,
     classifier: { layers: [4, -1], position: "answer-mean" },
-    temperature: 2,
+    calibrator: { kind: "temperature", temperature: 2 },
   });
   assertEquals(frontOf(text), ["tags: [calibration, uncertainty]"]);
   assertStringIncludes(text, "It reads layer 4, -1 of `hidden_states` as the mean over the answer's tokens.");

@@ -69,7 +69,7 @@ Deno.test({
       assertStringIncludes(card, "The training split of `facts`");
       assertStringIncludes(card, "- maxSteps: `2`");
       assertStringIncludes(card, 'base, adapter = "<the model it is for>", "me/adapter"');
-      assertStringIncludes(card, "| `facts` | test | 1.0000 | 40 |");
+      assertStringIncludes(card, "| `facts` | test | – | 40 |");
       const [{ metrics: { accuracy: { value, low, high } } }] = await readJson(`${out}/metrics.json`) as {
         metrics: Record<string, { value: number; low: number; high: number }>;
       }[];

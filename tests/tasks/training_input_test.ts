@@ -135,7 +135,7 @@ for (const [what, empty] of [["is missing", false], ["holds no row", true]] as c
       if (!empty) await Deno.remove(join(labels, "validation"), { recursive: true });
       const args = tuning(folder, labels);
       const stderr = await refused([...args, "--scale-temp"], 4);
-      assertStringIncludes(stderr, "There is no labelled validation row to fit a temperature on");
+      assertStringIncludes(stderr, "There is no labelled validation row to fit a calibrator on");
       assertEquals(await exists(join(folder, "run", "checkpoint-1")), false, "it trained in vain");
       const trained = await succeed("calibration-tune", args);
       assertStringIncludes(trained.stderr, "There is no labelled validation row: ");

@@ -32,7 +32,16 @@ const predict = (
   logits: Iterable<Score>,
   temperature?: number,
   rows: readonly Labeled[] = ROWS,
-) => all(predictConfidence(new FakeModel(), rows, method(logits), CONTEXT, temperature));
+) =>
+  all(
+    predictConfidence(
+      new FakeModel(),
+      rows,
+      method(logits),
+      CONTEXT,
+      temperature === undefined ? undefined : { kind: "temperature", temperature },
+    ),
+  );
 
 Deno.test("predictConfidence() adds logits and P(correct) to each row, undecided ones included", async () => {
   const logits = [[0, 1], [2, -1], [0, 0]] as const;

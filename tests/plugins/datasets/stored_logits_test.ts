@@ -80,7 +80,10 @@ Deno.test("Nothing is asked of a model about rows whose scores are stored", () =
     } as unknown as Method;
     const context = { options: {}, rng: createRng(1), batchSize: 1, progress: { update: () => {} } };
     const predictions = await all(
-      predictConfidence(new FakeModel(), rows.filter(isLabeled), method, context, 2),
+      predictConfidence(new FakeModel(), rows.filter(isLabeled), method, context, {
+        kind: "temperature",
+        temperature: 2,
+      }),
     );
     assertEquals(predictions.map(({ pCorrect }) => pCorrect), [
       1 / (1 + Math.exp(0.875)),

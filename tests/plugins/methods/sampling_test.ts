@@ -101,7 +101,9 @@ Deno.test("sampling: the labeler is asked once about each other text, with the a
     },
   });
   assertEquals(asked.map(({ answer }) => answer).sort(), ["Rome", "paris"]);
-  assert(asked.every(({ target, question }) => target === "Paris" && question === "one\nAnswer:"));
+  for (const { target, question, twoAnswers } of asked) {
+    assertEquals([target, question, twoAnswers], ["Paris", "one\nAnswer:", true]);
+  }
 });
 
 Deno.test("sampling: samples that the labeler is undecided about do not count; with none left there is no confidence", async () => {

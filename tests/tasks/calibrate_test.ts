@@ -1,0 +1,179 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { join } from "node:path";
+import { exists, readPredictions } from "@credence/credence";
+import { available, run, succeed, withFolder, writeLabels } from "./_cli.ts";
+
+const gpuTest = (name: string, fn: () => Promise<void>) => Deno.test({ name, ignore: !available, fn });
+
+/** Labelled answers, and how a task reads them. */
+async function withLabels(work: (folder: string, args: readonly string[]) => Promise<void>): Promise<void> {
+  await withFolder(async (folder) => {
+    await work(folder, [`--dataset=offline:${await writeLabels(folder, 12)}`, "--model-name=facts"]);
+  });
+}
+
+const confidences = async (folder: string, args: readonly string[], logDir: string) => {
+  const { stdout } = await succeed("evaluate", [
+    ...args,
+    "--prompt-style=oe",
+    "--metric=accuracy",
+    `--log-dir=${join(folder, logDir)}`,
+    "--json",
+  ]);
+  const { evaluations: [{ folder: place }] } = JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
+  const rows = await readPredictions(join(place, "predictions.csv"));
+  const stored = JSON.parse(await Deno.readTextFile(join(place, "metrics.json")));
+  return { values: rows.map(({ pCorrect }) => pCorrect!), calibrator: stored.calibrator };
+};
+
+gpuTest(
+  "calibration-tune calibrates a method without training, and evaluate applies it to that method alone",
+  () =>
+    withLabels(async (folder, labels) => {
+      const tune = [
+        ...labels,
+        "--method=logits",
+        "--scale-temp",
+        "--calibrator=platt",
+        `--log-dir=${folder}/run`,
+      ];
+      const { stdout } = await succeed("calibration-tune", tune);
+      const checkpoint = join(folder, "run", "checkpoint-0");
+      assertStringIncludes(stdout, `calibrator in ${checkpoint}, platt, slope `);
+      const files = Array.from(Deno.readDirSync(checkpoint), ({ name }) => name);
+      assertEquals(files.sort(), ["calibrator.json", "method_config.json"]);
+      const again = await succeed("calibration-tune", tune);
+      assertStringIncludes(again.stderr, "scale-temp: inputs unchanged, skipped");
+
+      const asked = [...labels, "--method=logits", `--query-peft-dir=${checkpoint}`];
+      const raw = await confidences(folder, asked, "raw");
+      const scaled = await confidences(folder, [...asked, "--scale-temp=logits"], "scaled");
+      const { slope, intercept } = scaled.calibrator;
+      assertEquals([raw.calibrator, scaled.calibrator.kind], [null, "platt"]);
+      raw.values.forEach((p, index) => {
+        const expected = 1 / (1 + Math.exp(-(slope * Math.log(p / (1 - p)) + intercept)));
+        assert(Math.abs(scaled.values[index] - expected) < 1e-6, `${scaled.values[index]}, not ${expected}`);
+      });
+
+      const evaluate = [
+        ...labels,
+        "--prompt-style=oe",
+        `--query-peft-dir=${checkpoint}`,
+        `--log-dir=${folder}/other`,
+      ];
+      for (
+        const [args, what] of [
+          [
+            ["--method=zero-shot", "--scale-temp=query"],
+            'fitted to method "logits", but the method is "zero-shot"',
+          ],
+          [
+            ["--method=logits", "--confidence=entropy", "--scale-temp=logits"],
+            'confidence was "likelihood"; now it is "entropy"',
+          ],
+        ] as const
+      ) {
+        const { code, stderr } = await run("evaluate", [...evaluate, ...args]);
+        assertEquals(code, 2, stderr);
+        assertStringIncludes(stderr, what);
+      }
+    }),
+);
+
+gpuTest(
+  "calibration-tune fits another calibrator to an adapter in place of the first, without training again",
+  () =>
+    withLabels(async (folder, labels) => {
+      const tune = [
+        ...labels,
+        "--max-steps=2",
+        "--lr=1e-2",
+        "--batch-size=4",
+        `--log-dir=${folder}/run`,
+        "--scale-temp",
+      ];
+      const checkpoint = join(folder, "run", "checkpoint-2");
+      await succeed("calibration-tune", tune);
+      assertEquals(await exists(join(checkpoint, "temperature_model.safetensors")), true);
+      const { stderr, stdout } = await succeed("calibration-tune", [...tune, "--calibrator=isotonic"]);
+      assertStringIncludes(stderr, "train: inputs unchanged, skipped");
+      assertStringIncludes(stdout, `adapter in ${checkpoint}, isotonic, `);
+      assertEquals(await exists(join(checkpoint, "temperature_model.safetensors")), false);
+      const asked = [...labels, `--query-peft-dir=${checkpoint}`, "--scale-temp=query"];
+      const { values, calibrator } = await confidences(folder, asked, "evaluated");
+      assertEquals(calibrator, JSON.parse(await Deno.readTextFile(join(checkpoint, "calibrator.json"))));
+      const { probabilities } = calibrator as { probabilities: number[] };
+      assert(values.every((p) => p >= probabilities[0] && p <= probabilities.at(-1)!), `${values}`);
+    }),
+);
+
+for (
+  const { task, args, code, what } of [
+    {
+      task: "calibration-tune",
+      args: ["--scale-temp", "--calibrator=plat"],
+      code: 2,
+      what: 'did you mean "platt"?',
+    },
+    { task: "calibration-tune", args: ["--calibrator=platt"], code: 2, what: "No calibrator is fitted" },
+    {
+      task: "calibration-tune",
+      args: ["--method=logits"],
+      code: 2,
+      what: 'Method "logits" needs no training',
+    },
+    {
+      task: "evaluate",
+      args: ["--scale-temp=query"],
+      code: 2,
+      what: "There is no adapter whose temperature could be used",
+    },
+    {
+      task: "evaluate",
+      args: ["--method=logits", "--scale-temp=logits"],
+      code: 2,
+      what: "--method=logits --scale-temp",
+    },
+    {
+      task: "evaluate",
+      args: ["--scale-temp=probe", "--query-peft-dir=x"],
+      code: 2,
+      what: '"probe" is the confidence of probe and lora-probe',
+    },
+    { task: "evaluate", args: ["--scale-temp=logit"], code: 2, what: 'did you mean "logits"?' },
+    {
+      task: "evaluate",
+      args: ["--method=logits", "--scale-temp=logits", "--query-peft-dir=by-hand"],
+      code: 4,
+      what: "No temperature was fitted",
+    },
+  ]
+) {
+  gpuTest(`${task} ${args.join(" ")} is refused: ${what}`, () =>
+    withLabels(async (folder, labels) => {
+      const style = task === "evaluate" ? ["--prompt-style=oe"] : [];
+      const given = args.map((arg) => arg.replace("=by-hand", `=${folder}/by-hand`));
+      const result = await run(task, [...labels, ...style, ...given, `--log-dir=${folder}/run`]);
+      assertEquals(result.code, code, result.stderr);
+      assertStringIncludes(result.stderr, what);
+    }));
+}
+
+gpuTest(
+  "calibration-tune refuses to calibrate by answers that are all right, saying what would help",
+  () =>
+    withLabels(async (folder, labels) => {
+      const path = join(folder, "by-hand", "validation", "0.csv");
+      await Deno.writeTextFile(path, (await Deno.readTextFile(path)).replaceAll(",0\r\n", ",1\r\n"));
+      const args = [
+        ...labels,
+        "--method=logits",
+        "--scale-temp",
+        "--calibrator=beta",
+        `--log-dir=${folder}/run`,
+      ];
+      const { code, stderr } = await run("calibration-tune", args);
+      assertEquals(code, 4, stderr);
+      assertStringIncludes(stderr, "All 12 validation rows are labelled 1");
+    }),
+);
