@@ -40,9 +40,11 @@ export interface ScoredRow {
 
 /** A calibrator, and what it does to the rows it was fitted on. */
 export interface FittedCalibrator {
+  /** For {@linkcode calibrated}. */
   readonly calibrator: Calibrator;
-  /** Mean negative log-likelihood of the rows before and after, in nats. */
+  /** Mean negative log-likelihood of the rows before, in nats. */
   readonly nllBefore: number;
+  /** The same after calibration. */
   readonly nllAfter: number;
   /** False when a temperature is at one of its limits; see {@linkcode fitTemperature}. */
   readonly bounded: boolean;
