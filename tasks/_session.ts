@@ -50,6 +50,7 @@ export class Session {
   exitCode = 0;
   readonly #stop = new AbortController();
   #saving = false;
+  readonly #loaded = new Set<string>();
   readonly #models = new Map<string, OpenModel>();
   readonly #deferred = new Map<string, DeferredModel>();
   readonly #snapshots = new Map<string, Snapshot>();
@@ -60,9 +61,13 @@ export class Session {
     for (const plugin of builtins) this.registry.add(plugin, "built-in");
   }
 
-  /** Loads the modules that `--plugin` names. */
+  /** Loads the modules that `--plugin` names, unless they are loaded. */
   async loadPlugins(specifiers: readonly string[]): Promise<void> {
-    for (const specifier of specifiers) await this.registry.load(specifier);
+    for (const specifier of specifiers) {
+      if (this.#loaded.has(specifier)) continue;
+      await this.registry.load(specifier);
+      this.#loaded.add(specifier);
+    }
   }
 
   /**
