@@ -2,9 +2,11 @@
 import { print } from "../tasks/_io.ts";
 import { defineFlags, parseFlags } from "../tasks/_flags.ts";
 import { table } from "../tasks/_table.ts";
+import type { Session } from "../tasks/_session.ts";
 import { runTask, type Task } from "../tasks/_task.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import { WEIGHT_TYPES } from "../model/weights.ts";
+import { benchSurvival, benchThroughput, type Throughput } from "./labels.ts";
 import { benchLoad, largeDescription, type LoadResult, writeRandomCheckpoint } from "./load.ts";
 import { benchMatmul, type MatmulResult } from "./matmul.ts";
 import { benchModel, type ModelResult } from "./model.ts";
@@ -21,6 +23,11 @@ const FLAGS = defineFlags({
     help: "instead, load a made-up checkpoint of at least so many bytes from a temporary folder",
     least: 1,
   },
+  "labels": {
+    type: "number",
+    help: "instead, label through an endpoint on this machine; then so many rows under bad conditions",
+    least: 2,
+  },
 });
 
 const task: Task = {
@@ -29,8 +36,9 @@ const task: Task = {
   example: "deno task bench --json",
   flags: FLAGS,
   async run(args, session) {
-    const { rounds, "load-bytes": loadBytes } = parseFlags(this.command, FLAGS, args).values;
+    const { rounds, "load-bytes": loadBytes, labels } = parseFlags(this.command, FLAGS, args).values;
     if (loadBytes !== undefined) return await benchLoading(await session.gpu(), loadBytes);
+    if (labels !== undefined) return await benchLabels(session, labels);
     const gpu = await session.gpu();
     const { description, family, exchange, lanes } = gpu.adapter;
     print(
@@ -43,6 +51,25 @@ const task: Task = {
     return { adapter: gpu.adapter, rounds, matmul, model };
   },
 };
+
+/** Requests under way at once. */
+const CONCURRENCIES = [10, 50, 100];
+
+async function benchLabels(session: Session, rows: number) {
+  const throughput = await benchThroughput(session, CONCURRENCIES), survival = await benchSurvival(rows);
+  const line = ({ concurrency, labelsPerSecond, share }: Throughput) => [
+    String(concurrency),
+    labelsPerSecond.toFixed(0),
+    `${(100 * share).toFixed(0)} %`,
+  ];
+  print(table(["requests at once", "labels/s at 50 ms", "of concurrency / latency"], throughput.map(line)));
+  const { right, wrong, requests, repeated, gradedAtKill, seconds } = survival;
+  print(
+    `\n${rows} rows through 5 % 429s, 2 % 500s, 1 % hangs, killed after ${gradedAtKill}: ${right} labelled right, ` +
+      `${wrong} not; ${requests} requests, ${repeated} graded twice; ${seconds.toFixed(0)} s`,
+  );
+  return { throughput, survival };
+}
 
 async function benchLoading(gpu: Gpu, bytes: number): Promise<readonly LoadResult[]> {
   const folder = await Deno.makeTempDir();

@@ -108,6 +108,11 @@ export async function writeAll(file: Deno.FsFile, bytes: Uint8Array<ArrayBuffer>
   for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
 }
 
+/** The same at once, for a line or so. */
+export function writeAllSync(file: Deno.FsFile, bytes: Uint8Array): void {
+  for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
+}
+
 /** Makes renames in a folder survive a power cut. Windows cannot open a folder, and needs no such call. */
 export async function syncFolder(path: string): Promise<void> {
   if (Deno.build.os === "windows") return;

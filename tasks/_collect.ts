@@ -54,7 +54,7 @@ async function computeMissing<T>(
   using progress = new ProgressBar(title);
   progress.update(entries.size, total, entries.size > 0 ? "going on where it was" : "");
   for await (const { index, value } of produce(todo)) {
-    await journal.append(index, value);
+    journal.append(index, value);
     progress.update(entries.size, total, note?.());
   }
 }

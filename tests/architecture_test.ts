@@ -137,7 +137,7 @@ const RULES: readonly Rule[] = [
   },
   {
     who: "bench",
-    project: ["bench", "tasks", "plugins/mod.ts", "model", "kernels", "core/mod.ts"],
+    project: ["bench", "tasks", "plugins/mod.ts", "model", "kernels", "core/mod.ts", "core/testing/mod.ts"],
     packages: ["onnxruntime-web/webgpu"],
   },
   { who: "tools", project: [], packages: ["@std/assert", "@std/cli/parse-args", "@std/csv"] },

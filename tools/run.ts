@@ -44,7 +44,10 @@ const TASKS: Readonly<Record<string, Task>> = {
   "report": { commands: script("tasks/report.ts"), gpu: false },
   "compare": { commands: script("tasks/compare.ts"), gpu: false },
   "setup": { commands: script("tasks/setup.ts"), gpu: true },
-  "bench": { commands: script("bench/main.ts", "--allow-ffi"), gpu: true },
+  "bench": {
+    commands: script("bench/main.ts", "--allow-ffi", "--allow-run", `${ANYWHERE}=127.0.0.1`),
+    gpu: true,
+  },
   "models": { commands: script("bench/models.ts"), gpu: true },
   "test": { commands: [["test", "--quiet", "--no-prompt", ...CONFIG, "-A"]], gpu: true },
   "ok": {

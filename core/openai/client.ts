@@ -150,9 +150,9 @@ export class ChatClient {
     }
   }
 
-  /** Whether the reply to a request is there already. */
-  has(body: ChatBody, repeat = 0): boolean {
-    return this.#options.cache?.get(this.key(body, repeat)) !== undefined;
+  /** Whether the reply under a key is there already. */
+  has(key: string): boolean {
+    return this.#options.cache?.get(key) !== undefined;
   }
 
   /** The key of a request in the cache. */
@@ -321,7 +321,10 @@ export function readReply(data: unknown, scrub: (text: string) => string): ChatR
 
 /** A response whose body is cut off by an error when it is longer than any reply. */
 function limited(response: Response): Response {
-  if (response.body === null) return response;
+  // A length that is announced is kept to, unless it is that of what is packed.
+  const { headers } = response, announced = Number(headers.get("content-length") ?? NaN);
+  const known = announced <= REPLY_BYTES && !headers.has("content-encoding");
+  if (response.body === null || known) return response;
   let bytes = 0;
   const body = response.body.pipeThrough(
     new TransformStream<Uint8Array, Uint8Array>({

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
-import { exists, fileError, readText } from "../files.ts";
+import { exists, fileError, readText, writeAllSync } from "../files.ts";
 import { canonical, type Json } from "../run_folder.ts";
 
 /** A model's reply to one request. */
@@ -64,8 +64,7 @@ export class ReplyCache implements Disposable {
         this.#file = Deno.openSync(this.path, { append: true, create: true });
       }
       // The line break in front keeps apart what another program may have left unfinished.
-      const bytes = new TextEncoder().encode(`\n${JSON.stringify([key, reply])}\n`);
-      for (let done = 0; done < bytes.length;) done += this.#file.writeSync(bytes.subarray(done));
+      writeAllSync(this.#file, new TextEncoder().encode(`\n${JSON.stringify([key, reply])}\n`));
     } catch (error) {
       throw fileError(error, "write", this.path);
     }

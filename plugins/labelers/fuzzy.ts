@@ -111,7 +111,7 @@ class FuzzySession implements LabelSession {
     const bodies = new Map(
       answers.map((answer) => this.#body(answer)).map((body) => [this.#client.key(body), body]),
     );
-    const asked = [...bodies.values()].filter((body) => !this.#client.has(body));
+    const asked = [...bodies].filter(([key]) => !this.#client.has(key)).map(([, body]) => body);
     let tokens = 0, cost = 0;
     for (const estimate of asked.map((body) => this.#client.estimate(body))) {
       tokens += estimate.promptTokens;

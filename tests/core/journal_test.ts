@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { UserError } from "../../core/errors.ts";
 import { exists } from "../../core/files.ts";
 import { Journal } from "../../core/journal.ts";
@@ -16,7 +16,7 @@ async function reopened(path: string, key = "key"): Promise<[number, unknown][]>
 /** Writes a journal of these results. */
 async function write(path: string, results: readonly unknown[], key = "key"): Promise<void> {
   const journal = await Journal.open(path, key);
-  for (const [index, value] of results.entries()) await journal.append(index, value);
+  for (const [index, value] of results.entries()) journal.append(index, value);
   journal.close();
 }
 
@@ -29,8 +29,8 @@ Deno.test("Journal.open() makes an empty journal, and the folders above it", () 
 Deno.test("Journal.open() gives the results of an earlier run, in the order they came", () =>
   withFolder(async (folder) => {
     const path = `${folder}/journal`, journal = await Journal.open(path, "key");
-    await journal.append(7, { text: "naïve\nline\u2028end" });
-    await journal.append(2, null);
+    journal.append(7, { text: "naïve\nline\u2028end" });
+    journal.append(2, null);
     journal.close();
     assertEquals(await reopened(path), [[7, { text: "naïve\nline\u2028end" }], [2, null]]);
   }));
@@ -40,7 +40,7 @@ Deno.test("Journal goes on behind what an earlier run left", () =>
     const path = `${folder}/journal`;
     await write(path, ["zero"]);
     const journal = await Journal.open<string>(path, "key");
-    await journal.append(1, "one");
+    journal.append(1, "one");
     journal.close();
     assertEquals(await reopened(path), [[0, "zero"], [1, "one"]]);
   }));
@@ -48,7 +48,7 @@ Deno.test("Journal goes on behind what an earlier run left", () =>
 Deno.test("Journal.append() shows its result at once", () =>
   withFolder(async (folder) => {
     const journal = await Journal.open<string>(`${folder}/journal`, "key");
-    await journal.append(3, "three");
+    journal.append(3, "three");
     assertEquals(journal.entries.get(3), "three");
     journal.close();
   }));
@@ -79,7 +79,7 @@ for (
       await writeFiles(folder, { journal: torn });
       const journal = await Journal.open<string>(path, "key");
       assertEquals([...journal.entries], kept as unknown as [number, string][]);
-      await journal.append(5, "five");
+      journal.append(5, "five");
       journal.close();
       assertEquals(await reopened(path), [...kept, [5, "five"]] as [number, string][]);
     }));
@@ -100,7 +100,7 @@ Deno.test("Journal keeps its results when it is killed as the next one is to com
     await killWhenReady(
       `import { Journal } from "@core/journal.ts";
        const journal = await Journal.open(${JSON.stringify(path)}, "key");
-       await journal.append(0, "zero");
+       journal.append(0, "zero");
        await ready();`,
       folder,
     );
@@ -127,8 +127,8 @@ Deno.test("Journal.finish() deletes the file, close() keeps it", () =>
 
 tinyDiskTest("Journal.append() says so when the disk is full, and keeps what was whole", async (disk) => {
   const path = `${disk}/journal`, journal = await Journal.open<string>(path, "key");
-  await journal.append(0, "zero");
-  const error = await assertRejects(() => journal.append(1, "x".repeat(1 << 18)), UserError);
+  journal.append(0, "zero");
+  const error = assertThrows(() => journal.append(1, "x".repeat(1 << 18)), UserError);
   assertEquals([error.kind, error.what], ["data", `Cannot write ${path}: the disk is full`]);
   assertEquals(journal.entries.has(1), false);
   journal.close();
