@@ -255,6 +255,8 @@ export { choiceLetter } from "./plugins/labelers/choice_letter.ts";
 export { exactMatch } from "./plugins/labelers/exact_match.ts";
 export { fuzzy } from "./plugins/labelers/fuzzy.ts";
 export type { FuzzyOptions } from "./plugins/labelers/fuzzy.ts";
+export { local } from "./plugins/labelers/local.ts";
+export type { LocalOptions } from "./plugins/labelers/local.ts";
 export { numeric } from "./plugins/labelers/numeric.ts";
 export type { NumericOptions } from "./plugins/labelers/numeric.ts";
 export { substring } from "./plugins/labelers/substring.ts";

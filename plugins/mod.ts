@@ -18,6 +18,7 @@ import { mmluLogits, offlineLogits } from "./datasets/stored_logits.ts";
 import { choiceLetter } from "./labelers/choice_letter.ts";
 import { exactMatch } from "./labelers/exact_match.ts";
 import { fuzzy } from "./labelers/fuzzy.ts";
+import { local } from "./labelers/local.ts";
 import { numeric } from "./labelers/numeric.ts";
 import { substring } from "./labelers/substring.ts";
 import { tokenF1 } from "./labelers/token_f1.ts";
@@ -64,6 +65,7 @@ export const builtins: readonly Plugin[] = [
   numeric,
   choiceLetter,
   fuzzy,
+  local,
   zeroShot,
   logits,
   sampling,
