@@ -6,6 +6,7 @@ import type { Session } from "../tasks/_session.ts";
 import { runTask, type Task } from "../tasks/_task.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import { WEIGHT_TYPES } from "../model/weights.ts";
+import { type Absent, benchReading, type ReadResult } from "./datasets.ts";
 import { benchSurvival, benchThroughput, type Throughput } from "./labels.ts";
 import { benchLoad, largeDescription, type LoadResult, writeRandomCheckpoint } from "./load.ts";
 import { benchMatmul, type MatmulResult } from "./matmul.ts";
@@ -28,6 +29,11 @@ const FLAGS = defineFlags({
     help: "instead, label through an endpoint on this machine; then so many rows under bad conditions",
     least: 2,
   },
+  "read-rows": {
+    type: "number",
+    help: "instead, read made-up tables of so many rows, beside Python's libraries",
+    least: 1,
+  },
 });
 
 const task: Task = {
@@ -36,7 +42,13 @@ const task: Task = {
   example: "deno task bench --json",
   flags: FLAGS,
   async run(args, session) {
-    const { rounds, "load-bytes": loadBytes, labels } = parseFlags(this.command, FLAGS, args).values;
+    const { rounds, "load-bytes": loadBytes, labels, "read-rows": readRows } =
+      parseFlags(this.command, FLAGS, args).values;
+    if (readRows !== undefined) {
+      const results = await benchReading(readRows);
+      print(readTable(results));
+      return results;
+    }
     if (loadBytes !== undefined) return await benchLoading(await session.gpu(), loadBytes);
     if (labels !== undefined) return await benchLabels(session, labels);
     const gpu = await session.gpu();
@@ -97,6 +109,23 @@ function loadTable(results: readonly LoadResult[]): string {
       plainReadGBs.toFixed(2),
       mega(peakHostBytes),
     ]),
+  );
+}
+
+function readTable(results: readonly (ReadResult | Absent)[]): string {
+  const mega = (bytes: number) => `${Math.round(bytes / 1e6).toLocaleString("en")} MB`;
+  return table(
+    ["table", "bytes", "reader", "rows", "rows/s", "memory at most"],
+    results.map((result) =>
+      "why" in result ? [result.table, "", result.reader, result.why, "", ""] : [
+        result.table,
+        mega(result.bytes),
+        result.reader,
+        result.rows.toLocaleString("en"),
+        Math.round(result.rowsPerSecond).toLocaleString("en"),
+        mega(result.peakBytes),
+      ]
+    ),
   );
 }
 

@@ -6,9 +6,8 @@ import { parse as parseSync } from "csv-parse/sync";
 import { stringify as stringifySync } from "csv-stringify/sync";
 
 /** Rows as arrays of fields. */
-export function parse(text: string, { separator = "," }: { readonly separator?: string } = {}): string[][] {
+export function parse(text: string): string[][] {
   return parseSync(text, {
-    delimiter: separator,
     bom: true,
     skip_empty_lines: true,
     relax_column_count: true,

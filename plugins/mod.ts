@@ -81,4 +81,5 @@ export const builtins: readonly Plugin[] = [
   qwen2,
 ];
 
+export { readTable } from "./datasets/tables/mod.ts";
 export { defaultMetrics } from "./metrics/mod.ts";

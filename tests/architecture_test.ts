@@ -122,7 +122,7 @@ const RULES: readonly Rule[] = [
   {
     who: "plugins/datasets",
     project: ["plugins/datasets", "core/mod.ts"],
-    packages: ["hyparquet", "hyparquet-compressors", "@std/csv"],
+    packages: ["hyparquet", "hyparquet-compressors"],
   },
   { who: "plugins/prompt_styles", project: ["plugins/prompt_styles", "core/mod.ts"] },
   { who: "plugins/labelers", project: ["plugins/labelers", "core/mod.ts"] },

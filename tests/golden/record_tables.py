@@ -74,4 +74,8 @@ write(
 )
 large = pa.table({"question": ["small", "large"], "number": pa.array([1, 2**60], pa.int64())})
 pq.write_table(large, FOLDER / "large_number.parquet")
+# A few hundred bytes that stand for a million rows.
+many = pa.table({"question": pa.nulls((1 << 20) + 1000, pa.bool_())})
+pages = {"row_group_size": 1 << 21, "data_page_size": 1 << 30, "write_batch_size": 1 << 21, "max_rows_per_page": 1 << 30}
+pq.write_table(many, FOLDER / "many_rows.parquet", compression="zstd", **pages)
 (FOLDER / "rows.json").write_text(json.dumps(rows, ensure_ascii=False) + "\n")

@@ -4,7 +4,7 @@ import type { Cursor } from "./thrift.ts";
 
 /** Bytes and values that are unpacked at once, at most. A writer's page has a megabyte or so. */
 export const MOST_BYTES = 1 << 28;
-export const MOST_VALUES = 1 << 23;
+export const MOST_VALUES = 1 << 22;
 
 /** A column of single values, as the schema has it. */
 export interface Leaf {

@@ -1,17 +1,12 @@
-import { parse } from "@std/csv";
+/**
+ * CSV as RFC 4180 has it, read piece by piece. Libraries were left aside: those that stream have no bound on a row, and
+ * they change line ends within quotes or lose the lines that messages name.
+ */
 import { dataError } from "../../../core/mod.ts";
 import type { DataRow } from "./mod.ts";
 
 /** Characters of a row at most. */
 const LONGEST_ROW = 1 << 24;
-
-/** Rows of text that belong together, whole. */
-interface Batch {
-  readonly text: string;
-  /** Where each of its rows begins in it, and in which line of the file. */
-  readonly starts: readonly number[];
-  readonly lines: readonly number[];
-}
 
 /** How a file is read. */
 export interface CsvOptions {
@@ -25,27 +20,33 @@ export interface CsvOptions {
   readonly longest?: number;
 }
 
+/** The fields of a row, and the line it begins in. */
+interface Row {
+  readonly fields: readonly string[];
+  readonly line: number;
+}
+
 /**
- * Rows of CSV text with a header line, by column name. Lines end in CRLF or LF; whatever else stands in quotes is text,
- * other line separators of Unicode among it. Empty lines are left out.
+ * Rows of CSV text with a header line, by column name, in batches. Lines end in CRLF or LF; whatever else stands in
+ * quotes is text, other line separators of Unicode among it. Empty lines are left out.
  *
  * @throws {UserError} of kind `data` naming file and line if the text is not sound
  */
 export async function* readCsvRows(
   pieces: AsyncIterable<string>,
   options: CsvOptions,
-): AsyncIterable<DataRow> {
-  const { name, separator } = options;
+): AsyncIterable<DataRow[]> {
+  const { name } = options;
   let header: readonly string[] | undefined, wanted: readonly (readonly [string, number])[] = [];
-  for await (const batch of batchesOf(pieces, options)) {
-    const rows = parseBatch(batch, name, separator);
-    for (const [index, fields] of rows.entries()) {
-      const where = `${name}, line ${batch.lines[index]}`;
+  for await (const rows of rowsOf(pieces, options)) {
+    const batch: DataRow[] = [];
+    for (const { fields, line } of rows) {
       if (header === undefined) {
         header = fields;
-        wanted = columnsOf(header, options);
+        wanted = placesOf(header, options);
         continue;
       }
+      const where = `${name}, line ${line}`;
       if (fields.length !== header.length) {
         throw dataError(
           `The row has ${fields.length} fields, the header ${header.length}`,
@@ -55,12 +56,11 @@ export async function* readCsvRows(
       }
       const values: Record<string, unknown> = {};
       for (const [column, place] of wanted) values[column] = fields[place];
-      yield { values, where };
+      batch.push({ values, where });
     }
+    yield batch;
   }
-  if (header === undefined) {
-    throw dataError("The file is empty", name, "it needs a line with the columns' names");
-  }
+  if (header === undefined) throw emptyFile(name);
 }
 
 /** The columns that the header line names. */
@@ -68,9 +68,7 @@ export async function readCsvHeader(
   pieces: AsyncIterable<string>,
   options: CsvOptions,
 ): Promise<readonly string[]> {
-  for await (const batch of batchesOf(pieces, options)) {
-    return parseBatch(batch, options.name, options.separator)[0];
-  }
+  for await (const [first] of rowsOf(pieces, options)) return first.fields;
   throw emptyFile(options.name);
 }
 
@@ -79,7 +77,7 @@ function emptyFile(name: string): Error {
 }
 
 /** Names and places of the wanted columns. */
-function columnsOf(
+function placesOf(
   header: readonly string[],
   { name, columns = header }: CsvOptions,
 ): readonly (readonly [string, number])[] {
@@ -96,79 +94,88 @@ function columnsOf(
 
 /** The error for a column that a file does not have. */
 export function missingColumn(column: string, columns: readonly string[], where: string): Error {
-  const some = columns.slice(0, 20).join(", "),
-    more = columns.length > 20 ? ` and ${columns.length - 20} more` : "";
+  const some = columns.slice(0, 20).join(", ");
+  const more = columns.length > 20 ? ` and ${columns.length - 20} more` : "";
   return dataError(`Column "${column}" is missing`, where, `the columns are ${some}${more}`);
 }
 
-/** Cuts text between rows: where a line ends and no quote is open. */
-async function* batchesOf(
+/** The rows of each piece, the last of which may be whole only with the next. */
+async function* rowsOf(
   pieces: AsyncIterable<string>,
-  { name, longest = LONGEST_ROW }: CsvOptions,
-): AsyncIterable<Batch> {
+  { name, separator, longest = LONGEST_ROW }: CsvOptions,
+): AsyncIterable<Row[]> {
   let text = "", line = 1;
-  const cut = function* (last: boolean): Iterable<Batch> {
-    const starts: number[] = [], lines: number[] = [];
-    let start = 0, firstLine = line, open = false, quote = text.indexOf('"');
+  const take = (last: boolean): Row[] => {
+    const rows: Row[] = [];
+    // A row ends where a line does and no quote is open: a quote within quotes is written twice.
+    let start = 0, firstLine = line, open = false, quote = text.indexOf('"'), quoted = false;
     for (let at = 0; at < text.length;) {
       const found = text.indexOf("\n", at), end = found < 0 ? text.length : found;
-      for (; quote >= 0 && quote < end; quote = text.indexOf('"', quote + 1)) open = !open;
+      for (; quote >= 0 && quote < end; quote = text.indexOf('"', quote + 1)) [open, quoted] = [!open, true];
       if (found < 0 && (!last || open)) break;
       at = end + 1;
       line++;
       if (open) continue;
-      if (!isEmpty(text, start, end)) {
-        starts.push(start);
-        lines.push(firstLine);
+      const stop = end > start && text[end - 1] === "\r" ? end - 1 : end;
+      if (stop > start) {
+        const fields = fieldsOf(text, start, stop, separator, quoted);
+        if (typeof fields === "string") {
+          throw dataError(fields, `${name}, line ${firstLine}`, "repair the row");
+        }
+        rows.push({ fields, line: firstLine });
       }
-      [start, firstLine] = [at, line];
+      [start, firstLine, quoted] = [at, line, false];
     }
     // Lines of a row that is not whole yet are counted again with the rest of it.
     line = firstLine;
-    if (starts.length > 0) yield { text: text.slice(0, start), starts, lines };
     text = text.slice(start);
     if (text.length > longest || last && open) {
       const what = open
         ? "A quote that is opened here is never closed"
         : `The row has more than ${longest} characters`;
-      throw dataError(
-        what,
-        `${name}, line ${line}`,
-        'write a quote inside quotes twice (""), and quote no other field',
-      );
+      const fix = 'write a quote inside quotes twice (""), and quote no other field';
+      throw dataError(what, `${name}, line ${line}`, fix);
     }
+    return rows;
   };
   for await (const piece of pieces) {
-    const nul = piece.indexOf("\0");
-    if (nul >= 0) throw dataError("The file holds a NUL character", name, "save it as CSV text in UTF-8");
-    text += piece;
-    yield* cut(false);
-  }
-  yield* cut(true);
-}
-
-function isEmpty(text: string, start: number, end: number): boolean {
-  return end === start || end === start + 1 && text[start] === "\r";
-}
-
-function parseBatch({ text, starts, lines }: Batch, name: string, separator: string): string[][] {
-  const bad = (index: number, reason: string, cause?: unknown) =>
-    dataError(`Not valid CSV: ${reason}`, `${name}, line ${lines[index]}`, "repair the row", cause);
-  try {
-    const rows = parse(text, { separator });
-    if (rows.length === starts.length) return rows;
-  } catch {
-    // The row is looked for below.
-  }
-  return starts.map((start, index) => {
-    let rows: string[][];
-    try {
-      rows = parse(text.slice(start, starts[index + 1]), { separator });
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw bad(index, reason.replace(/^.*; /, ""), error);
+    if (piece.includes("\0")) {
+      throw dataError("The file holds a NUL character", name, "save it as CSV text in UTF-8");
     }
-    if (rows.length !== 1) throw bad(index, "a quote stands where none may be");
-    return rows[0];
-  });
+    text += piece;
+    const rows = take(false);
+    if (rows.length > 0) yield rows;
+  }
+  const rows = take(true);
+  if (rows.length > 0) yield rows;
+}
+
+/** The fields between two places of a text, or what is wrong with them; `quoted` says whether a quote is among them. */
+function fieldsOf(
+  text: string,
+  start: number,
+  end: number,
+  separator: string,
+  quoted: boolean,
+): readonly string[] | string {
+  const fields: string[] = [];
+  for (let at = start;;) {
+    let next: number;
+    if (quoted && text[at] === '"') {
+      let close = text.indexOf('"', at + 1), twice = false;
+      for (; text[close + 1] === '"'; close = text.indexOf('"', close + 2)) twice = true;
+      const field = text.slice(at + 1, close);
+      fields.push(twice ? field.replaceAll('""', '"') : field);
+      next = close + 1;
+      if (next < end && text[next] !== separator) return "A field goes on behind its closing quote";
+    } else {
+      const found = text.indexOf(separator, at);
+      next = found < 0 || found > end ? end : found;
+      const field = text.slice(at, next);
+      if (quoted && field.includes('"')) return "A quote stands in a field that does not begin with one";
+      fields.push(field);
+    }
+    if (next >= end) return fields;
+    at = next + 1;
+  }
 }

@@ -52,15 +52,20 @@ export function tableFormat(path: string): TableFormat | undefined {
  * more memory than a sound file does
  */
 export async function* readTable(path: string, options: TableOptions = {}): AsyncIterable<DataRow> {
+  try {
+    for await (const rows of batchesOf(path, options)) for (const row of rows) yield row;
+  } catch (error) {
+    throw fileError(error, "read", options.name ?? path);
+  }
+}
+
+function batchesOf(path: string, options: TableOptions): AsyncIterable<readonly DataRow[]> {
   const { columns, name = path } = options;
   const format = formatOf(path, options);
-  try {
-    if (format === "parquet") yield* readParquet(path, name, columns);
-    else if (format === "jsonl") yield* readJsonLines(readTextPieces(path), name);
-    else yield* readCsvRows(readTextPieces(path), { name, columns, separator: SEPARATORS[format] });
-  } catch (error) {
-    throw fileError(error, "read", name);
-  }
+  if (format === "parquet") return readParquet(path, name, columns);
+  const text = readTextPieces(path);
+  if (format === "jsonl") return readJsonLines(text, name);
+  return readCsvRows(text, { name, columns, separator: SEPARATORS[format] });
 }
 
 /**
@@ -80,7 +85,7 @@ export async function tableColumns(
       return (await sound(name, () => openParquet(file))).columns;
     }
     if (format === "jsonl") {
-      for await (const { values } of readJsonLines(readTextPieces(path), name)) return Object.keys(values);
+      for await (const [{ values }] of readJsonLines(readTextPieces(path), name)) return Object.keys(values);
       return [];
     }
     return await readCsvHeader(readTextPieces(path), { name, separator: SEPARATORS[format] });
@@ -104,7 +109,7 @@ async function* readParquet(
   path: string,
   name: string,
   columns?: readonly string[],
-): AsyncIterable<DataRow> {
+): AsyncIterable<readonly DataRow[]> {
   using file = await openFile(path);
   const parquet = await sound(name, () => openParquet(file));
   const missing = columns?.find((column) => !parquet.columns.includes(column));
@@ -119,7 +124,7 @@ async function* readParquet(
       return { values: plain(values, where) as DataRow["values"], where };
     });
   };
-  for (let rows = await sound(name, next); rows; rows = await sound(name, next)) yield* rows;
+  for (let rows = await sound(name, next); rows; rows = await sound(name, next)) yield rows;
 }
 
 /** Work on a Parquet file; whatever it throws says that the file is not sound. */

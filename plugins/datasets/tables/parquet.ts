@@ -15,6 +15,13 @@ import { type Leaf, MOST_BYTES, MOST_VALUES } from "./contents.ts";
 import { type ByteSource, type Chunk, concat, findPages, unpackPage } from "./pages.ts";
 import { readStruct, writeStruct } from "./thrift.ts";
 
+/** A page may be decoded so many times. */
+const PARTS_OF_A_PAGE = 32;
+
+/** More rows than this are refused where there are more than so many for each byte of the file. */
+const ROWS_FREELY = 1 << 20;
+const MOST_ROWS_A_BYTE = 1000;
+
 const BATCH: BatchSize = { rows: 1 << 15, bytes: 1 << 24 };
 
 /** Bytes of the footer, and depth and number of the schema's elements, at most. */
@@ -57,10 +64,13 @@ export async function openParquet(source: ByteSource, batch: BatchSize = BATCH):
   const metadata = decodable("its footer is damaged", () => parquetMetadata(footer, { geoparquet: false }));
   const leaves = leavesOf(metadata.schema);
   const groups = metadata.row_groups.map((group) => checkGroup(group, leaves, size));
-  const columns = childrenOf(metadata.schema);
+  const columns = childrenOf(metadata.schema), rows = groups.reduce((sum, { rows }) => sum + rows, 0);
+  if (rows > ROWS_FREELY && rows > MOST_ROWS_A_BYTE * size) {
+    throw new Error(`it has ${rows} rows in ${size} bytes`);
+  }
   return {
     columns,
-    rows: groups.reduce((sum, { rows }) => sum + rows, 0),
+    rows,
     async *read(wanted) {
       for (const group of groups) yield* readGroup(source, metadata, group, wanted, batch);
     },
@@ -196,7 +206,13 @@ async function* readGroup(
     found.push({ ...place, chunk: await inColumn(place.leaf, () => findPages(source, place.leaf, place)) });
   }
   const bytes = found.flatMap(({ chunk }) => chunk.pages).reduce((sum, { unpacked }) => sum + unpacked, 0);
-  const parts = Math.ceil(Math.max(rows / batch.rows, bytes / batch.bytes));
+  // A page is decoded again for each part that it reaches into, so that long pages make long parts.
+  const longest = found.flatMap(({ chunk }) => chunk.pages)
+    .reduce((most, { values }) => Math.max(most, values), 1);
+  const parts = Math.min(
+    Math.ceil(Math.max(rows / batch.rows, bytes / batch.bytes)),
+    Math.ceil(PARTS_OF_A_PAGE * rows / longest),
+  );
   const columns = parts > 1 ? await withFirstRows(source, found, rows) : found;
   if (columns === undefined) {
     yield await decode(source, metadata, found, wanted, rows, 0, rows);
@@ -315,7 +331,11 @@ async function decode(
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 function stringFromBytes(bytes: Uint8Array | undefined): string | undefined {
-  return bytes && decoder.decode(bytes);
+  if (bytes === undefined) return undefined;
+  // Of a short text the call alone takes most of the decoder's time.
+  if (bytes.length > 64) return decoder.decode(bytes);
+  for (let index = 0; index < bytes.length; index++) if (bytes[index] > 127) return decoder.decode(bytes);
+  return String.fromCharCode.apply(null, bytes as unknown as number[]);
 }
 
 /** A column's dictionary and the pages that hold the wanted rows, one behind the other, and an index of the pages. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { UserError } from "../../../core/errors.ts";
-import { downloadSnapshot, type SnapshotRequest } from "../../../core/hub/snapshot.ts";
+import { downloadSnapshot, listSnapshot, type SnapshotRequest } from "../../../core/hub/snapshot.ts";
 import { COMMIT, gitHash, sha256 } from "./_fake_hub.ts";
 import { CONFIG, REQUEST, WEIGHTS, withHub } from "./_with_hub.ts";
 
@@ -392,5 +392,29 @@ Deno.test("downloadSnapshot() shows neither token nor signature when the second 
     const error = await assertRejects(() => download({}, { token }), UserError, "Cannot reach the Hub");
     const all = Deno.inspect(error) + error.message;
     assertEquals([all.includes("secret"), all.includes(token)], [false, false], all);
+  });
+});
+
+Deno.test("listSnapshot() lists all files of a commit and downloads none, and does so offline as well", async () => {
+  await withHub(async ({ hub, settings }) => {
+    const request = { type: "model", repo: "owner/name", revision: "main" } as const;
+    const listed = await listSnapshot(request, { settings });
+    assertEquals(listed, { commit: COMMIT, paths: ["config.json", "model.safetensors"] });
+    assertEquals(hub.requestsFor("config.json"), []);
+    const offline = { settings: { ...settings, offline: true } };
+    assertEquals(await listSnapshot({ ...request, revision: COMMIT }, offline), listed);
+    // Only a download says which commit a branch stood at.
+    const error = await assertRejects(() => listSnapshot(request, offline), UserError);
+    assertEquals(error.what.startsWith("owner/name at main is not in the cache"), true);
+  });
+});
+
+Deno.test("listSnapshot() offline lists what Python has downloaded, where nobody noted what a commit holds", async () => {
+  await withHub(async ({ root, settings, download }) => {
+    await download({ wanted: (path) => path === "config.json" });
+    await Deno.remove(join(root, "trees"), { recursive: true });
+    const request = { type: "model", repo: "owner/name", revision: "main" } as const;
+    const listed = await listSnapshot(request, { settings: { ...settings, offline: true } });
+    assertEquals(listed, { commit: COMMIT, paths: ["config.json"] });
   });
 });

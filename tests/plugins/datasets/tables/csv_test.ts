@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { UserError } from "@credence/credence";
 import { type CsvOptions, readCsvRows } from "../../../../plugins/datasets/tables/csv.ts";
 import { all } from "../../_folders.ts";
@@ -8,8 +8,8 @@ async function* pieces(text: string, size: number): AsyncIterable<string> {
   for (let start = 0; start < text.length; start += size) yield text.slice(start, start + size);
 }
 
-const read = (text: string, options: Partial<CsvOptions> = {}, size = 1 << 20) =>
-  all(readCsvRows(pieces(text, size), { name: "a.csv", separator: ",", ...options }));
+const read = async (text: string, options: Partial<CsvOptions> = {}, size = 1 << 20) =>
+  (await all(readCsvRows(pieces(text, size), { name: "a.csv", separator: ",", ...options }))).flat();
 
 const refused = async (text: string, options: Partial<CsvOptions> = {}, size?: number) => {
   const { kind, what, where } = await assertRejects(() => read(text, options, size), UserError);
@@ -59,7 +59,8 @@ for (
 for (const row of ['1,2"3"', '1,"2"x', 'x"1",2']) {
   Deno.test(`readCsvRows() refuses a stray quote, as in ${row}, naming the line`, async () => {
     const [kind, what, where] = await refused(`a,b\n"1\n",2\n${row}\n5,6\n`);
-    assertEquals([kind, what.slice(0, 15), where], ["data", "Not valid CSV: ", "a.csv, line 4"]);
+    assertEquals([kind, where], ["data", "a.csv, line 4"]);
+    assertMatch(what, /quote/);
   });
 }
 

@@ -7,8 +7,8 @@ async function* pieces(text: string, size: number): AsyncIterable<string> {
   for (let start = 0; start < text.length; start += size) yield text.slice(start, start + size);
 }
 
-const read = (text: string, size = 1000, longest?: number) =>
-  all(readJsonLines(pieces(text, size), "a.jsonl", longest));
+const read = async (text: string, size = 1000, longest?: number) =>
+  (await all(readJsonLines(pieces(text, size), "a.jsonl", longest))).flat();
 
 Deno.test("readJsonLines() reads a row a line, however the text is cut", async () => {
   const text = '{"a":"x\u2028\u0085y","b":[1,{"c":null}]}\r\n\n  \n{"a":2}';

@@ -79,6 +79,11 @@ Deno.test("readTable() refuses a whole number that JavaScript cannot hold, namin
   assertStringIncludes(error.where, "large_number.parquet, row 2");
 });
 
+Deno.test("readTable() refuses a small file that claims to hold millions of rows", async () => {
+  const error = await assertRejects(() => all(readTable(path("many_rows.parquet"))), UserError);
+  assertStringIncludes(error.what, "it has 1049576 rows in");
+});
+
 /** Rows of a file that was changed at random, or the error that says it is not sound. */
 async function readChanged(bytes: Uint8Array, seed: number): Promise<"rows" | "refused"> {
   const rng = createRng(seed), changed = bytes.slice();
