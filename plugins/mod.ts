@@ -82,4 +82,5 @@ export const builtins: readonly Plugin[] = [
 ];
 
 export { readTable } from "./datasets/tables/mod.ts";
+export { choiceLogits } from "./methods/choice_logits.ts";
 export { defaultMetrics } from "./metrics/mod.ts";

@@ -20,7 +20,9 @@ export interface StoredSummary extends Summary {
   readonly model: string;
   readonly adapter: string | null;
   readonly calibrator: Calibrator | null;
-  readonly mode: string;
+  readonly mode: string | null;
+  /** Absent in evaluations of earlier versions. */
+  readonly method?: string;
   readonly promptStyle: string;
 }
 

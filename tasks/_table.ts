@@ -83,7 +83,13 @@ export function metricsTable({ evaluations, means }: EvaluateResult, better: Bet
       "undefined" in value ? [`${dataset}: no ${name}: ${value.undefined}`] : []
     )
   );
-  return [shown, intervalNote(evaluations), ...evaluations.flatMap(unscoredNote), ...notes].join("\n");
+  return [
+    shown,
+    intervalNote(evaluations),
+    ...evaluations.flatMap(unscoredNote),
+    ...evaluations.flatMap(answerLogitsNote),
+    ...notes,
+  ].join("\n");
 }
 
 function intervalNote(evaluations: readonly Evaluation[]): string {
@@ -100,6 +106,12 @@ function unscoredNote({ dataset, n, unscored }: Evaluation): string[] {
   return unscored === 0 ? [] : [
     `${dataset}: ${unscored} of ${n + unscored} decided answers have no confidence; no metric counts them`,
   ];
+}
+
+function answerLogitsNote({ dataset, answerLogits }: Evaluation): string[] {
+  if (!answerLogits) return [];
+  const values = Object.entries(answerLogits.metrics).map(([name, value]) => `${name} ${cell(value)}`);
+  return [`${dataset}: by the logits of the options alone, ${values.join(", ")}`];
 }
 
 /** One evaluation beside another, metric by metric. */

@@ -19,7 +19,7 @@ import {
   resolveOptions,
   type RunFolder,
   type Split,
-  suggestion,
+  type StoredRow,
   summarise,
   type Summary,
   type TaskMeans,
@@ -29,6 +29,7 @@ import {
 } from "../core/mod.ts";
 import { loadCalibrator } from "../model/calibrator_file.ts";
 import { defaultMetrics } from "../plugins/mod.ts";
+import { answerLogits } from "./_answer_logits.ts";
 import { checkMethod } from "./_calibrate.ts";
 import { collect } from "./_collect.ts";
 import { countingModel, type TokenCount } from "./_counting_model.ts";
@@ -47,6 +48,7 @@ import {
 } from "./_common.ts";
 import { defineFlags, type FlagSet, parseFlags, peekFlag, type Values } from "./_flags.ts";
 import { print } from "./_io.ts";
+import { checkStyle, chooseMode, type Mode } from "./_modes.ts";
 import { chooseLabeler, type ChosenLabeler, labelAll, LabelerOnDemand, peekLabeler } from "./_labeler.ts";
 import { optionFlags, optionsOf, peekDataset, peekMethod } from "./_options.ts";
 import { ProgressBar } from "./_progress.ts";
@@ -64,14 +66,14 @@ export const EVALUATE_FLAGS = defineFlags({
     help: "adapter that is asked: folder or hf:owner/name (the untuned model)",
   },
   "scale-temp": { type: "string", help: "query, probe or logits: calibrated as fitted beside the adapter" },
-  "mode": { type: "string", help: "where the confidence comes from", default: "query" },
+  "mode": { type: "string", help: "preset of the research code, as in query or us_oe; flags win" },
   "method": { type: "string", help: "method plugin (lora-prompt with an adapter, zero-shot without)" },
   "metric": {
     type: "string",
     help: "metric to compute, or all (the usual ones and those of --plugin); repeatable",
     repeatable: true,
   },
-  "strategy": { type: "string", help: "labeler for answers without a label", default: "substring" },
+  "strategy": { type: "string", help: "labeler for answers without a label (substring)" },
   "splits": { type: "string", help: "some of train,validation,test", default: "test" },
   "eval-kshot": {
     type: "number",
@@ -89,6 +91,8 @@ export interface Evaluation extends Summary {
   readonly split: Split;
   /** Folder with `predictions.csv` and `metrics.json`. */
   readonly folder: string;
+  /** What the logits of the options say by themselves, where the mode asks for it. */
+  readonly answerLogits?: Summary;
 }
 
 /** Result of the task. */
@@ -116,12 +120,18 @@ export async function evaluate(
   whenChanged: "refuse" | "redo" = "refuse",
   given: GivenOptions = {},
 ): Promise<EvaluateResult> {
-  const method = chooseMethod(session, flags.method, flags["query-peft-dir"] !== undefined);
-  checkMode(flags, method);
-  const options = resolveOptions(method, given.method ?? {});
-  method.check?.(options);
+  const mode = chooseMode(flags.mode);
   const style = chooseStyle(session, flags["prompt-style"]);
-  const labeler = await chooseLabeler(session, flags.strategy, given.labeler ?? {});
+  checkStyle(flags.mode, mode, style.name);
+  const { plugin: method } = session.registry.get(
+    "method",
+    flags.method ?? methodOf(mode, flags["query-peft-dir"] !== undefined),
+  );
+  checkScale(flags["scale-temp"], method.name, flags["query-peft-dir"] !== undefined);
+  const preset = method.name === mode.method ? mode.options : {};
+  const options = resolveOptions(method, { ...preset, ...given.method });
+  method.check?.(options);
+  const labeler = await chooseLabeler(session, flags.strategy ?? strategyOf(mode), given.labeler ?? {});
   const datasets = await chooseDatasets(session, flags.dataset, {
     dataDir: flags["data-dir"],
     promptStyle: style.name,
@@ -130,7 +140,7 @@ export async function evaluate(
   const evaluations: Evaluation[] = [], skipped: string[] = [];
   for (const chosen of datasets) {
     for (const split of chooseSplits(flags.splits, chosen.dataset)) {
-      const part = { chosen, split, method, options, labeler };
+      const part = { chosen, split, mode, method, options, labeler };
       const { evaluation, wasThere } = await evaluateSplit(session, flags, run, part, whenChanged);
       evaluations.push(evaluation);
       if (wasThere) skipped.push(`metrics/${chosen.name}/${split}`);
@@ -146,6 +156,7 @@ export async function evaluate(
 interface Part {
   readonly chosen: ChosenDataset;
   readonly split: Split;
+  readonly mode: Mode;
   readonly method: Method;
   readonly options: Options;
   readonly labeler: ChosenLabeler;
@@ -155,7 +166,7 @@ async function evaluateSplit(
   session: Session,
   flags: Values<typeof EVALUATE_FLAGS>,
   run: RunFolder,
-  { chosen, split, method, options, labeler }: Part,
+  { chosen, split, mode, method, options, labeler }: Part,
   whenChanged: "refuse" | "redo",
 ): Promise<{ evaluation: Evaluation; wasThere: boolean }> {
   const { "model-name": modelName, "query-peft-dir": peft, "batch-size": batchSize, seed, limit } = flags;
@@ -163,7 +174,7 @@ async function evaluateSplit(
   const style = chooseStyle(session, flags["prompt-style"]);
   const metrics = chooseMetrics(session, flags.metric);
   const kshot = flags["eval-kshot"] ?? chosen.dataset.evalKshot ?? 0;
-  const maxNewTokens = flags["max-new-tokens"] ?? style.maxNewTokens;
+  const maxNewTokens = flags["max-new-tokens"] ?? mode.maxNewTokens ?? style.maxNewTokens;
   const adapter = peft === undefined ? null : await session.describeAdapter(peft);
   if (checkpoint !== undefined) await checkMethod(checkpoint, method, options);
   const calibrator = flags["scale-temp"] === undefined ? undefined : await loadCalibrator(checkpoint!);
@@ -185,6 +196,7 @@ async function evaluateSplit(
     labeler: labeler.about,
     ...(Object.keys(labeler.options).length > 0 && { labelerOptions: labeler.options }),
     metrics: metrics.map((metric) => session.describe(metric)),
+    ...(mode.answerLogits && { answerLogits: true }),
   };
   const name = `metrics/${chosen.name}/${split}`;
   const outcome = await run.stage(name, {
@@ -202,6 +214,7 @@ async function evaluateSplit(
         seed,
         limit,
       });
+      if (mode.stored) checkStored(rows, flags);
       const model = await session.deferredModel(modelName, chooseDtype(flags.dtype), flags["cache-dir"]);
       const measure = async (labeled: readonly Labeled[]) => {
         const predictions: Prediction[] = [];
@@ -220,12 +233,15 @@ async function evaluateSplit(
         for await (const row of predictConfidence(counting.model, labeled, method, context, calibrator)) {
           predictions.push(row);
         }
-        const summary = summarise(predictions, metrics, createRng(seed).split("bootstrap"));
+        const rng = () => createRng(seed).split("bootstrap");
+        const summary = summarise(predictions, metrics, rng());
+        const beside = mode.answerLogits &&
+          await answerLogits(model, labeled, { batchSize, progress, metrics, rng: rng() });
         await writePredictions(predictionsPath, predictions);
         await writeJsonAtomic(metricsPath, {
           dataset: chosen.name,
           split,
-          mode: flags.mode,
+          mode: flags.mode ?? null,
           method: method.name,
           promptStyle: style.name,
           model: modelName,
@@ -233,6 +249,7 @@ async function evaluateSplit(
           calibrator: calibrator ?? null,
           confidence: "P(correct)",
           ...summary,
+          ...(beside && { answerLogits: beside }),
           tokensPerQuestion: perQuestion(counting.count, labeled.length),
           seconds: Math.round((performance.now() - started) / 10) / 100,
         });
@@ -263,9 +280,9 @@ async function evaluateSplit(
     },
   });
   if (outcome.skipped) announceSkip(name);
-  const { n, undecided, unscored, correct, groups, metrics: values } = await readJson(
+  const { n, undecided, unscored, correct, groups, metrics: values, answerLogits: beside } = await readJson(
     metricsPath,
-  ) as Summary;
+  ) as Summary & Pick<Evaluation, "answerLogits">;
   return {
     evaluation: {
       dataset: chosen.name,
@@ -277,6 +294,7 @@ async function evaluateSplit(
       correct,
       groups,
       metrics: values,
+      ...(beside && { answerLogits: beside }),
     },
     wasThere: outcome.skipped,
   };
@@ -288,33 +306,36 @@ function perQuestion({ read, written, kept }: TokenCount, questions: number): To
   return { read: mean(read), written: mean(written), kept: mean(kept) };
 }
 
-/** Combinations of flags that say nothing, or something that is not to be had. */
-function checkMode(
-  { mode, "scale-temp": scale, "query-peft-dir": checkpoint }: Values<typeof EVALUATE_FLAGS>,
-  method: Method,
-): void {
-  const usage = (what: string, where: string, fix: string) =>
-    new UserError({ kind: "usage", what, where, fix });
-  if (mode !== "query") throw usage(`Unknown mode "${mode}"`, "--mode", suggestion(mode, ["query"]));
-  checkScale(scale, method.name, checkpoint !== undefined);
+/** Refuses rows without the scores that an earlier evaluation stored. */
+function checkStored(rows: readonly StoredRow[], { mode, dataset }: Values<typeof EVALUATE_FLAGS>): void {
+  const missing = rows.find(({ logits }) => logits === undefined);
+  if (!missing) return;
+  throw new UserError({
+    kind: "usage",
+    what: `Mode "${mode}" measures stored scores, but row ${missing.id} of ${dataset} has none`,
+    where: "--mode",
+    fix: "give a dataset of scores, as in offline_logits:<folder>, or use --mode=query",
+  });
 }
 
-/** The method by name; without one, the way to ask the model whether its answer is correct. */
-function chooseMethod(session: Session, name: string | undefined, hasCheckpoint: boolean): Method {
-  return session.registry.get("method", name ?? defaultMethod(hasCheckpoint)).plugin;
-}
+/** A mode's method; without one, the way to ask the model whether its answer is correct. */
+const methodOf = ({ method }: Mode, hasCheckpoint: boolean) =>
+  method ?? (hasCheckpoint ? "lora-prompt" : "zero-shot");
 
-const defaultMethod = (hasCheckpoint: boolean) => hasCheckpoint ? "lora-prompt" : "zero-shot";
+const strategyOf = ({ strategy = "substring" }: Mode) => strategy;
+
+/** The plugins that a command line means, whose options are flags too. */
+async function peekPlugins(args: readonly string[], session: Session) {
+  const mode = chooseMode(peekFlag(args, "mode").at(-1));
+  const hasCheckpoint = peekFlag(args, "query-peft-dir").length > 0;
+  const method = await peekMethod(args, session, methodOf(mode, hasCheckpoint));
+  const labeler = peekLabeler(args, session, strategyOf(mode));
+  return { method, labeler, dataset: await peekDataset(args, session) };
+}
 
 /** The options of the dataset, the labeler and the method that a command line means, unless those of its training. */
 async function pluginFlags(args: readonly string[], session: Session): Promise<FlagSet> {
-  const method = await peekMethod(
-    args,
-    session,
-    defaultMethod(peekFlag(args, "query-peft-dir").length > 0),
-  );
-  const labeler = peekLabeler(args, session, EVALUATE_FLAGS.strategy.default);
-  const dataset = await peekDataset(args, session);
+  const { method, labeler, dataset } = await peekPlugins(args, session);
   return { ...optionFlags(dataset), ...optionFlags(labeler), ...(method.train ? {} : optionFlags(method)) };
 }
 
@@ -359,12 +380,11 @@ const task: Task = {
     const flags = await pluginFlags(args, session);
     const { values, extra } = parseFlags(this.command, EVALUATE_FLAGS, args, flags);
     using run = await openRun(values["log-dir"]);
-    const method = chooseMethod(session, values.method, values["query-peft-dir"] !== undefined);
-    const labeler = peekLabeler(args, session, EVALUATE_FLAGS.strategy.default);
+    const { method, labeler, dataset } = await peekPlugins(args, session);
     const given = {
       method: method.train ? {} : optionsOf(method, extra),
       labeler: optionsOf(labeler, extra),
-      dataset: optionsOf(await peekDataset(args, session), extra),
+      dataset: optionsOf(dataset, extra),
     };
     const result = await evaluate(session, values, run, "refuse", given);
     print(metricsTable(result, directions(session)));

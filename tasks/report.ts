@@ -58,7 +58,7 @@ async function readRun(
     "model": stored.model,
     "datasets": parts.length === 1 ? parts[0].title : `${parts.length} datasets`,
     "prompt style": stored.promptStyle,
-    "mode": stored.mode,
+    "method": stored.method ?? stored.mode ?? "",
     "adapter": stored.adapter ?? "none",
     "calibrator": stored.calibrator ? calibratorText(stored.calibrator) : "none",
   };

@@ -1,5 +1,12 @@
 /** The defects found in the research code, `activatedgeek/calibration-tuning` at 2b7a70b: each is named, and not here. */
-import { assert, assertAlmostEquals, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { join } from "node:path";
 import {
   accuracy,
@@ -26,18 +33,22 @@ import {
   readPredictions,
   Registry,
   renderReport,
+  resolveOptions,
   RunFolder,
   sampling,
   type Scored,
   splitName,
   summarise,
   type Tokenizer,
+  UserError,
 } from "@credence/credence";
 import { FakeModel } from "@credence/credence/testing";
 import { loadTemperature, saveTemperature } from "../model/temperature_file.ts";
 import { collect } from "../tasks/_collect.ts";
 import { TUNE_FLAGS } from "../tasks/calibration_tune.ts";
 import { EVALUATE_FLAGS } from "../tasks/evaluate.ts";
+import { chooseMode } from "../tasks/_modes.ts";
+import { Session } from "../tasks/_session.ts";
 import { OUTPUT_FLAGS } from "../tasks/generate.ts";
 import { available, NO_DRIVER, ROOT, run, succeed, withFolder, writeLabels } from "./tasks/_cli.ts";
 
@@ -175,6 +186,27 @@ Deno.test("Defect 6 is not here: samples of one question are counted for another
   assertEquals(await scores("counting"), [0.9, 0.9, 0.9]);
   const agreed = 9 * Math.exp(-1), expected = agreed / (agreed + Math.exp(-3));
   for (const score of await scores("likelihood")) assertAlmostEquals(score as number, expected, 1e-12);
+});
+
+Deno.test("Defect 7 is not here: modes crash, and the labeler that a mode names is ignored", () => {
+  const session = new Session("test");
+  const documented =
+    "query query_choice query_logits class class_choice class_logits us_oe us_oe_substring vrbal " +
+    "ve_1s1g_oe ve_1s2g_oe ve_1s4g_oe ve_2s1CoT_oe ve_2s1g_oe ve_2s2g_oe ve_2s4g_oe ve_2s1g_oe_substring choice oe " +
+    "oe_substring class_oe";
+  for (const name of documented.split(" ")) {
+    const { method = "lora-prompt", options = {}, strategy } = chooseMode(name);
+    const { plugin } = session.registry.get("method", method);
+    const resolved = resolveOptions(plugin, options);
+    plugin.check?.(resolved);
+    if (name.endsWith("_substring")) assertEquals(strategy, "substring", name);
+  }
+  for (const name of ["oe", "us_oe", "ve_1s1g_oe"]) {
+    assertEquals(chooseMode(`${name}_fuzzy_gpt-3.5-turbo-1106`).strategy, "fuzzy_gpt-3.5-turbo-1106");
+  }
+  // Contextual calibration, which the research code names and does not have, is refused with what to use.
+  const error = assertThrows(() => chooseMode("cc_oe_substring"), UserError);
+  assertStringIncludes(error.fix, "--scale-temp");
 });
 
 Deno.test("Defect 8 is not here: when the model fails on a batch, the failure is swallowed and answers are made up", async () => {
