@@ -1,12 +1,14 @@
-import OpenAI from "openai";
+import type OpenAI from "openai";
 import { UserError } from "../errors.ts";
-import { createRng, type Rng } from "../rng.ts";
-import { canonical, type Json } from "../run_folder.ts";
-import { Failure, failureOf } from "./failure.ts";
-import { askedPause, Gate } from "./gate.ts";
+import type { Json } from "../run_folder.ts";
+import type { ProgressSink } from "../types.ts";
+import { BATCH_DISCOUNT, Batches } from "./batch.ts";
+import { type Clock, Endpoint } from "./endpoint.ts";
+import { failureOf } from "./failure.ts";
 import { costOf, dollars, type Price } from "./prices.ts";
-import { type ChatReply, ReplyCache } from "./reply_cache.ts";
-import { OPENAI_URL, type OpenAiSettings } from "./settings.ts";
+import { type ChatReply, readReply } from "./reply.ts";
+import { ReplyCache } from "./reply_cache.ts";
+import type { OpenAiSettings } from "./settings.ts";
 
 /** A request for a chat completion, as it goes over the wire. */
 export type ChatBody = Readonly<Record<string, Json>> & {
@@ -34,16 +36,6 @@ export interface ChatClientOptions {
   readonly clock?: Clock;
 }
 
-/** The time, and how it is spent. */
-export interface Clock {
-  /** Milliseconds since 1970. */
-  now(): number;
-  /** Waits. */
-  sleep(milliseconds: number): Promise<void>;
-  /** Draws the share of a pause that is waited for. */
-  readonly rng: Rng;
-}
-
 /** What has been asked and what it cost. */
 export interface ChatUsage {
   /** Requests that were answered by the endpoint. */
@@ -59,21 +51,6 @@ export interface ChatUsage {
   /** Dollars; absent where the price is not known. */
   readonly cost?: number;
 }
-
-/** How often something is tried that may pass. */
-const TRIES = 8;
-
-/** How often, where nothing has been heard of the endpoint: probably nobody is there. */
-const TRIES_UNHEARD = 4;
-
-/** Before the second try, and at most before any, in milliseconds; how much of it is waited for is drawn by lot. */
-const PAUSE_MS = 500, LONGEST_PAUSE_MS = 30_000;
-
-/** An endpoint that asks for a longer pause than this is not waited for. */
-const LONGEST_ASKED_MS = 600_000;
-
-/** A reply is no longer than this, or none. */
-const REPLY_BYTES = 16 * 2 ** 20;
 
 /**
  * Asks an endpoint that speaks OpenAI's protocol, many requests at once, and keeps what it says.
@@ -95,14 +72,11 @@ const REPLY_BYTES = 16 * 2 ** 20;
  * ```
  */
 export class ChatClient {
-  readonly #settings: OpenAiSettings;
   readonly #options: ChatClientOptions;
-  readonly #openai: OpenAI;
-  readonly #clock: Clock;
-  readonly #gate: Gate;
+  readonly #endpoint: Endpoint;
   /** Requests under way by key, so that the same is not asked twice at once. */
   readonly #asked = new Map<string, Promise<ChatReply>>();
-  readonly #usage = { requests: 0, cached: 0, retries: 0, promptTokens: 0, completionTokens: 0 };
+  readonly #usage = { requests: 0, cached: 0, promptTokens: 0, completionTokens: 0 };
   #spent = 0;
   /** Dollars that requests under way may cost. */
   #reserved = 0;
@@ -111,35 +85,8 @@ export class ChatClient {
 
   /** Asks nothing yet. @throws {UserError} of kind `usage` without a key or a price where there must be one */
   constructor(settings: OpenAiSettings, options: ChatClientOptions) {
-    this.#settings = settings;
     this.#options = options;
-    this.#clock = options.clock ?? {
-      now: () => Date.now(),
-      sleep: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
-      // Programs that were refused together must not come back together.
-      rng: createRng(Date.now()).split(String(Deno.pid)),
-    };
-    this.#gate = new Gate(options.concurrency, this.#clock.sleep, this.#clock.now);
-    this.#openai = new OpenAI({
-      baseURL: settings.baseUrl,
-      // The library wants one; without an own it would look for one in the environment.
-      apiKey: settings.key ?? "none",
-      organization: null,
-      project: null,
-      maxRetries: 0,
-      timeout: options.timeoutMs,
-      logLevel: "off",
-      fetch: async (input, init) => limited(await fetch(input, init)),
-    });
-    if (settings.key === undefined && settings.baseUrl === OPENAI_URL) {
-      throw new UserError({
-        kind: "usage",
-        what: "OPENAI_API_KEY is not set",
-        where: settings.baseUrl,
-        fix:
-          "set it to a key from https://platform.openai.com/api-keys, or OPENAI_BASE_URL to another endpoint",
-      });
-    }
+    this.#endpoint = new Endpoint(settings, options);
     if (options.maxCost !== undefined && !options.price) {
       throw new UserError({
         kind: "usage",
@@ -157,7 +104,7 @@ export class ChatClient {
 
   /** The key of a request in the cache. */
   key(body: ChatBody, repeat = 0): string {
-    const { baseUrl } = this.#settings, { version } = this.#options;
+    const { baseUrl } = this.#endpoint.settings, { version } = this.#options;
     return ReplyCache.key({ baseUrl, body, repeat, version });
   }
 
@@ -176,20 +123,49 @@ export class ChatClient {
     }
     let asked = this.#asked.get(key);
     if (!asked) {
-      asked = this.#gate.pass(() => this.#ask(body, key)).finally(() => this.#asked.delete(key));
+      asked = this.#endpoint.pass(() => this.#ask(body, key)).finally(() => this.#asked.delete(key));
       this.#asked.set(key, asked);
     }
     return asked;
   }
 
+  /**
+   * Asks in batches, at half the price and within a day, and takes up batches that a killed program began; what comes of
+   * them is in the cache, and {@linkcode ChatClient.complete} asks for the rest.
+   *
+   * @param bodies requests by their key
+   * @param folder where batches under way are recorded
+   */
+  async askInBatches(
+    bodies: ReadonlyMap<string, ChatBody>,
+    folder: string,
+    progress: ProgressSink,
+  ): Promise<void> {
+    const { price, cache } = this.#options;
+    const half = price &&
+      { ...price, input: BATCH_DISCOUNT * price.input, output: BATCH_DISCOUNT * price.output };
+    const batches = new Batches(this.#endpoint, folder, {
+      has: (key) => this.has(key),
+      keep: (key, reply) => this.#keep(key, reply, half),
+    });
+    if (!cache) throw new TypeError("batches need a cache");
+    await batches.resume(progress);
+    const left = new Map([...bodies].filter(([key]) => !this.has(key)));
+    const cost = [...left.values()].reduce((sum, body) => sum + (this.estimate(body).cost ?? 0), 0);
+    this.#checkCost(BATCH_DISCOUNT * cost);
+    if (left.size > 0) await batches.ask(left, progress);
+  }
+
   /** What has been asked and what it cost, so far. */
   usage(): ChatUsage {
-    return { ...this.#usage, ...(this.#options.price && { cost: this.#spent }) };
+    const { retries } = this.#endpoint;
+    return { ...this.#usage, retries, ...(this.#options.price && { cost: this.#spent }) };
   }
 
   /** The same in a few words, with what is being waited for. */
   note(): string {
-    const { promptTokens, completionTokens, retries } = this.#usage, waiting = this.#gate.waiting();
+    const { promptTokens, completionTokens } = this.#usage, { retries } = this.#endpoint;
+    const waiting = this.#endpoint.waiting();
     const tokens = `${TOKENS.format(promptTokens + completionTokens)} tokens`;
     return [
       tokens,
@@ -225,16 +201,10 @@ export class ChatClient {
     throw new UserError({
       kind: "limit",
       what: `This run has cost ${dollars(this.#spent)}, and its limit is ${dollars(maxCost)}`,
-      where: `${this.#settings.baseUrl}, --max-cost`,
+      where: `${this.#endpoint.settings.baseUrl}, --max-cost`,
       fix:
         "what is done is kept and costs nothing again: run the same command, with another --max-cost to go further",
     });
-  }
-
-  /** A text without the key of the endpoint. */
-  #scrub(text: string): string {
-    const { key } = this.#settings;
-    return key === undefined ? text : text.replaceAll(key, "…");
   }
 
   async #ask(body: ChatBody, key: string): Promise<ChatReply> {
@@ -248,7 +218,7 @@ export class ChatClient {
     }
     this.#reserved += cost;
     try {
-      const reply = await this.#try(body);
+      const reply = await this.#send(body);
       this.#keep(key, reply, price);
       return reply;
     } catch (error) {
@@ -260,80 +230,26 @@ export class ChatClient {
     }
   }
 
-  async #try(body: ChatBody): Promise<ChatReply> {
-    for (let attempt = 1;; attempt++) {
-      await this.#gate.opened();
+  #send(body: ChatBody): Promise<ChatReply> {
+    const endpoint = this.#endpoint;
+    return endpoint.request(`model ${body.model}`, async (openai) => {
+      try {
+        const { data, response } = await openai.chat.completions
+          .create(body as unknown as OpenAI.ChatCompletionCreateParamsNonStreaming)
+          .withResponse();
+        endpoint.heed(response.headers);
+        return readReply(data, (text) => endpoint.scrub(text));
+      } catch (error) {
+        const { refusal } = failureOf(error, 0);
+        if (refusal !== "") return { text: "", finishReason: refusal, promptTokens: 0, completionTokens: 0 };
+        throw error;
+      }
+    }, () => {
       // What was begun within the limit on cost is finished.
       if (this.#stopped && this.#stopped.kind !== "limit") throw this.#stopped;
-      const failure = await this.#send(body).catch((error) => failureOf(error, this.#clock.now()));
-      if (!(failure instanceof Failure)) return failure;
-      if (failure.refusal) {
-        return { text: "", finishReason: failure.refusal, promptTokens: 0, completionTokens: 0 };
-      }
-      const heard = this.#usage.requests > 0 || failure.status !== undefined;
-      if (
-        !failure.passes || attempt >= (heard ? TRIES : TRIES_UNHEARD) || failure.askedMs > LONGEST_ASKED_MS
-      ) {
-        throw failure.error(this.#settings, body.model, (text) => this.#scrub(text));
-      }
-      this.#usage.retries++;
-      if (failure.askedMs > 0) this.#gate.closeFor(failure.askedMs);
-      const range = Math.min(LONGEST_PAUSE_MS, PAUSE_MS * 2 ** (attempt - 1));
-      // After a pause that was asked for, all come back, so they come back one after the other.
-      if (failure.askedMs > 0) await this.#gate.opened();
-      await this.#clock.sleep(range * this.#clock.rng.random() * (failure.askedMs > 0 ? 0.2 : 1));
-    }
-  }
-
-  async #send(body: ChatBody): Promise<ChatReply> {
-    const { data, response } = await this.#openai.chat.completions
-      .create(body as unknown as OpenAI.ChatCompletionCreateParamsNonStreaming)
-      .withResponse();
-    const pause = askedPause(response.headers, this.#clock.now());
-    if (pause > 0) this.#gate.closeFor(Math.min(pause, LONGEST_ASKED_MS));
-    return readReply(data, (text) => this.#scrub(text));
+    });
   }
 }
 
 /** 12.3K */
 const TOKENS = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
-
-/** What an endpoint said. @throws {Failure} if it is not a chat completion */
-export function readReply(data: unknown, scrub: (text: string) => string): ChatReply {
-  type Completion = {
-    choices?: { message?: { content?: unknown }; finish_reason?: unknown }[];
-    usage?: { prompt_tokens?: unknown; completion_tokens?: unknown } | null;
-  };
-  const { choices, usage } = (typeof data === "object" && data !== null ? data : {}) as Completion;
-  const choice = Array.isArray(choices) ? choices[0] : undefined, content = choice?.message?.content;
-  if (!choice?.message || (content !== null && content !== undefined && typeof content !== "string")) {
-    const got = typeof data === "string" ? data : canonical((data ?? null) as Json);
-    throw new Failure(`the reply is not a chat completion: ${scrub(got).slice(0, 80)}`, { passes: true });
-  }
-  const count = (value: unknown) => typeof value === "number" && value >= 0 ? value : 0;
-  return {
-    text: scrub(content ?? ""),
-    finishReason: typeof choice.finish_reason === "string" ? choice.finish_reason : "",
-    promptTokens: count(usage?.prompt_tokens),
-    completionTokens: count(usage?.completion_tokens),
-  };
-}
-
-/** A response whose body is cut off by an error when it is longer than any reply. */
-function limited(response: Response): Response {
-  // A length that is announced is kept to, unless it is that of what is packed.
-  const { headers } = response, announced = Number(headers.get("content-length") ?? NaN);
-  const known = announced <= REPLY_BYTES && !headers.has("content-encoding");
-  if (response.body === null || known) return response;
-  let bytes = 0;
-  const body = response.body.pipeThrough(
-    new TransformStream<Uint8Array, Uint8Array>({
-      transform(chunk, controller) {
-        bytes += chunk.length;
-        if (bytes > REPLY_BYTES) controller.error(new Error(`the reply is longer than ${REPLY_BYTES} bytes`));
-        else controller.enqueue(chunk);
-      },
-    }),
-  );
-  return new Response(body, response);
-}

@@ -30,17 +30,15 @@ export class Failure extends Error {
     this.status = status;
     this.askedMs = askedMs;
     this.#code = code;
-    this.refusal = status === 400
-      ? REFUSALS.find(([, pattern]) => pattern.test(`${code} ${reason}`))?.[0] ?? ""
-      : "";
+    this.refusal = status === 400 ? refusalOf(`${code} ${reason}`) : "";
   }
 
   /** What the user is told when it is not tried again. */
-  error({ baseUrl, key }: OpenAiSettings, model: string, scrub: (text: string) => string): UserError {
+  error({ baseUrl, key }: OpenAiSettings, about: string, scrub: (text: string) => string): UserError {
     const { status } = this, reason = scrub(this.message);
     const error = (kind: ErrorKind, what: string, fix: string) =>
       // The cause is left out: it may quote what the message hides.
-      new UserError({ kind, what, where: `${baseUrl}, model ${model}`, fix });
+      new UserError({ kind, what, where: `${baseUrl}, ${about}`, fix });
     if (status === 401 || status === 403) {
       return error(
         "usage",
@@ -85,6 +83,11 @@ const REFUSALS: readonly (readonly [finishReason: string, words: RegExp])[] = [
   ["length", /context_length_exceeded|maximum context length|context[_ ]size/i],
   ["content_filter", /content_filter|content_policy|content management policy/i],
 ];
+
+/** Why a request with this error has no reply, where others may have one; empty if it is not that. */
+export function refusalOf(error: string): string {
+  return REFUSALS.find(([, words]) => words.test(error))?.[0] ?? "";
+}
 
 /** Statuses that may pass, besides those of a server's fault. */
 const PASSING: ReadonlySet<number> = new Set([408, 409, 425, 429]);

@@ -2,18 +2,7 @@ import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { exists, fileError, readText, writeAllSync } from "../files.ts";
 import { canonical, type Json } from "../run_folder.ts";
-
-/** A model's reply to one request. */
-export interface ChatReply {
-  /** What it wrote; empty if nothing. */
-  readonly text: string;
-  /** Why it ended: `stop`, `length`, `content_filter`, or as the endpoint says. */
-  readonly finishReason: string;
-  /** Tokens it read, as the endpoint counts them; 0 if it does not. */
-  readonly promptTokens: number;
-  /** Tokens it wrote. */
-  readonly completionTokens: number;
-}
+import type { ChatReply } from "./reply.ts";
 
 /**
  * Replies on disk, so that nothing is asked twice: not by a rerun of a killed run, and not by another run.

@@ -1,3 +1,5 @@
+import { batched, FakeBatches } from "./fake_batches.ts";
+
 /** What a {@linkcode FakeEndpoint} says to one request. */
 export type FakeReply =
   /** Content of the model's message. */
@@ -15,6 +17,7 @@ export type FakeReply =
 export interface SeenRequest {
   /** Below the base URL, as in `/chat/completions`. */
   readonly path: string;
+  readonly method: string;
   readonly headers: Headers;
   /** Parsed, where it is JSON. */
   // deno-lint-ignore no-explicit-any
@@ -23,7 +26,7 @@ export interface SeenRequest {
 
 /**
  * A server on this machine that speaks OpenAI's protocol, for tests: it says what it is told to, and remembers what it
- * was asked.
+ * was asked. Batches are done when they are looked at for the second time.
  *
  * @example
  * ```ts ignore
@@ -42,6 +45,9 @@ export class FakeEndpoint implements AsyncDisposable {
     // deno-lint-ignore no-explicit-any
     reply: (body: any, index: number) => FakeReply | Promise<FakeReply>,
   ) {
+    const batches = new FakeBatches(async (body) =>
+      batched(await reply(body, this.seen.length), (content) => completion(content, body))
+    );
     this.#server = Deno.serve(
       {
         hostname: "127.0.0.1",
@@ -52,11 +58,15 @@ export class FakeEndpoint implements AsyncDisposable {
       },
       async (request) => {
         const index = this.seen.length;
-        const seen = { path: new URL(request.url).pathname.replace(/^\/v1/, ""), headers: request.headers };
-        const isJson = request.headers.get("content-type")?.includes("json");
-        const body = isJson ? await request.json() : await request.text();
-        this.seen.push({ ...seen, body });
-        return this.#respond(await reply(body, index), body);
+        const { method, headers } = request, type = headers.get("content-type") ?? "";
+        const path = new URL(request.url).pathname.replace(/^\/v1/, "");
+        const body = type.includes("json")
+          ? await request.json()
+          : type.includes("form-data")
+          ? await request.formData()
+          : await request.text();
+        this.seen.push({ path, method, headers, body });
+        return await batches.respond(method, path, body) ?? this.#respond(await reply(body, index), body);
       },
     );
   }

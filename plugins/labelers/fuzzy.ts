@@ -10,6 +10,7 @@ import {
   openAiSettings,
   type Price,
   priceOf,
+  type ProgressSink,
   ReplyCache,
 } from "../../core/mod.ts";
 import {
@@ -30,6 +31,8 @@ export interface FuzzyOptions {
   readonly maxTokens: number;
   /** Whether the endpoint is told to reply in JSON of a schema. */
   readonly structured: boolean;
+  /** Whether answers that are known before the first is labelled go through the Batch API. */
+  readonly batchApi: boolean;
   /** Dollars per million tokens read. */
   readonly priceInput: number;
   /** Dollars per million tokens written. */
@@ -53,6 +56,7 @@ export const fuzzy: Labeler<FuzzyOptions> = {
     timeout: 60,
     maxTokens: 16,
     structured: false,
+    batchApi: false,
     priceInput: 0,
     priceOutput: 0,
     maxCost: 0,
@@ -62,11 +66,12 @@ export const fuzzy: Labeler<FuzzyOptions> = {
     timeout: "seconds after which a request is tried again",
     maxTokens: "tokens of a reply at most",
     structured: "have the endpoint reply in JSON of a schema",
+    batchApi: "ask in batches, for half the price, within a day",
     priceInput: "dollars per million tokens read (OpenAI's are known)",
     priceOutput: "dollars per million tokens written",
     maxCost: "dollars after which the run stops, to be gone on with",
   },
-  incidental: ["concurrency", "timeout", "priceInput", "priceOutput", "maxCost"],
+  incidental: ["concurrency", "timeout", "batchApi", "priceInput", "priceOutput", "maxCost"],
   revision: () => Promise.resolve(openAiSettings().baseUrl),
   open: (options, context) => FuzzySession.open(options, context),
 };
@@ -107,7 +112,7 @@ class FuzzySession implements LabelSession {
     return new FuzzySession(options, context, cache);
   }
 
-  prepare(answers: readonly LabelRequest[]): Promise<void> {
+  async prepare(answers: readonly LabelRequest[], progress: ProgressSink): Promise<void> {
     const bodies = new Map(
       answers.map((answer) => this.#body(answer)).map((body) => [this.#client.key(body), body]),
     );
@@ -117,20 +122,28 @@ class FuzzySession implements LabelSession {
       tokens += estimate.promptTokens;
       cost += estimate.cost ?? 0;
     }
-    if (asked.length === 0) return Promise.resolve();
+    if (asked.length === 0) return;
     const number = (value: number) => Math.round(value).toLocaleString("en");
     const known = answers.length > asked.length
       ? `; ${number(answers.length - asked.length)} more are known or alike`
       : "";
     const about = this.#price
-      ? `, about ${dollars(cost)}${this.#price.date ? ` (prices of ${this.#price.date})` : ""}`
+      ? `, about ${dollars(this.#options.batchApi ? cost / 2 : cost)}${
+        this.#price.date ? ` (prices of ${this.#price.date})` : ""
+      }`
       : ", of a price that is not known";
     this.#context.warn(
       `${this.#context.argument} is asked about ${number(asked.length)} answers: about ${
         number(tokens)
       } tokens${about}${known}.`,
     );
-    return Promise.resolve();
+    if (!this.#options.batchApi) return;
+    // Beside the file of replies, which belongs to the endpoint and the model too.
+    await this.#client.askInBatches(bodies, `${this.#cache.path}.batches`, progress);
+    const left = asked.filter((body) => !this.#client.has(this.#client.key(body))).length;
+    if (left > 0) {
+      this.#context.warn(`The batches left ${number(left)} answers, which are asked about one by one.`);
+    }
   }
 
   async label(answer: LabelRequest): Promise<Label> {

@@ -126,3 +126,32 @@ Deno.test("generate labels refuses another grader in the folder of one, and opti
     assertEquals(option.code, 2);
     assertStringIncludes(option.stderr, 'Unknown flag "--concurrency"');
   }));
+
+Deno.test("generate labels --batch-api goes on with its batch after a kill", () =>
+  withFolder(async (folder) => {
+    let looked = () => {};
+    const look = new Promise<void>((resolve) => looked = resolve);
+    await using endpoint = FakeEndpoint.start(verdict);
+    const outputs = await writeOutputs(folder, 40), env = environment(endpoint, folder);
+    const args = [
+      `--dataset=offline:${outputs}`,
+      `--log-dir=${join(folder, "run")}`,
+      "--strategy=fuzzy:judge",
+      "--batch-api",
+    ];
+    const child = start("generate labels", args, env), first = ended(child);
+    const timer = setInterval(
+      () => endpoint.seen.some(({ path }) => path === "/batches/batch-1") && looked(),
+      20,
+    );
+    await Promise.race([look, first]);
+    clearInterval(timer);
+    child.kill("SIGKILL");
+    assert((await first).code !== 0, "it was not killed");
+    const second = await run("generate labels", args, env);
+    assertEquals(second.code, 0, second.stderr);
+    const rows = await readRows(join(folder, "run", "labels", "train", "0.csv"), "train");
+    assertEquals(rows.map(({ label }) => label), Array.from({ length: 40 }, (_, row) => row % 2 as 0 | 1));
+    const begun = endpoint.seen.filter(({ method, path }) => method === "POST" && path === "/batches").length;
+    assertEquals([begun, endpoint.seen.filter(({ path }) => path === "/chat/completions").length], [1, 0]);
+  }));
