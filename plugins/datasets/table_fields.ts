@@ -166,7 +166,9 @@ export function readQuestion(fields: TableFields, row: DataRow): TableQuestion {
     question: textAt(row, fields.question),
     ...(passage === undefined ? {} : { passage }),
     ...(offered === undefined ? {} : { choices: offered.texts }),
-    answer: offered === undefined ? textAt(row, fields.answer.column) : answerOf(fields.answer, offered, row),
+    answer: offered === undefined
+      ? openAnswer(row, fields.answer.column)
+      : answerOf(fields.answer, offered, row),
     ...(id === undefined ? {} : { id }),
     ...(group === undefined ? {} : { group }),
   };
@@ -206,6 +208,12 @@ function textAt(row: DataRow, path: string): string {
   const value = valueAt(row, path);
   if (value !== null && value !== "") return textOf(value, path, row);
   throw dataError(`Column "${path}" is empty`, row.where, "fill it in, or leave the row out");
+}
+
+/** The answer itself; of several that are right, as SQuAD lists them, the first. */
+function openAnswer(row: DataRow, path: string): string {
+  const [first] = listOfTexts(valueAt(row, path)) ?? [];
+  return first === undefined || first === "" ? textAt(row, path) : first;
 }
 
 function textOf(value: unknown, path: string, { where }: DataRow): string {

@@ -13,9 +13,13 @@ export interface TableFile {
   locate(): Promise<string>;
 }
 
-/** A file that lies on this machine already. */
+/** A file that lies on this machine already. What is no file, as a device, might never end. */
 function localFile(path: string, format: TableFormat): TableFile {
-  return { name: path, format, locate: () => Promise.resolve(path) };
+  const locate = async () => {
+    if ((await Deno.stat(path)).isFile) return path;
+    throw dataError("It is not a file", path, "name a file");
+  };
+  return { name: path, format, locate };
 }
 
 /** The files of each split that there is, in order. */

@@ -153,6 +153,12 @@ Deno.test("readQuestion() takes the answer itself where there are no choices", (
   });
 });
 
+Deno.test("readQuestion() takes the first of several right answers", () => {
+  const fields = "question=q,answer=a.text";
+  assertEquals(read(fields, { q: "?", a: { text: ["x", "y"] } }).answer, "x");
+  assertEquals(refused(() => read(fields, { q: "?", a: { text: [] } })).what, 'Column "a.text" is []');
+});
+
 Deno.test("readQuestion() leaves out what is empty, and what a row of JSON Lines does not have", () => {
   const fields = "question=q,answer=a,passage=p,id=i.no,group=g";
   assertEquals(read(fields, { q: "?", a: "x", p: "", g: "animals" }), {

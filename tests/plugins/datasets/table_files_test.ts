@@ -68,6 +68,16 @@ Deno.test("findFiles() takes files by split, as they are named", async () => {
   });
 });
 
+Deno.test({
+  name: "A device, which never ends, is refused before it is read",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const { test } = await findFiles("/dev/zero", "csv");
+    const error = await assertRejects(() => test![0].locate(), UserError);
+    assertEquals([error.what, error.where], ["It is not a file", "/dev/zero"]);
+  },
+});
+
 for (
   const [what, files, argument, message, fix] of [
     ["a file that is not there", [], "@/a.csv", "There is no file", "check the path"],
