@@ -7,9 +7,6 @@ import { SKINNY_ROWS } from "./linear.ts";
 import type { Llama } from "./llama.ts";
 import { dependsOnLength } from "./rope.ts";
 
-/** Rows of a new cache. */
-const FIRST_ROWS = 1024;
-
 /**
  * A cache that is filled with prefixes, and holds room for the tokens behind them.
  *
@@ -114,7 +111,11 @@ export class PrefixCache {
         fix: "use a smaller --batch-size",
       });
     }
-    const larger = Math.min(this.#mostRows, Math.max(FIRST_ROWS, rows, 2 * capacity));
+    // Twice as many while more will be kept; then a little more than this batch takes, as they differ.
+    const spare = rows < this.#keepRows
+      ? Math.min(rows, this.#keepRows - rows)
+      : Math.ceil((rows - this.#keptRows) / 4);
+    const larger = Math.min(this.#mostRows, rows + spare);
     this.#layers = Array.from({ length: description.layers }, (_, layer) => {
       const tensor = gpu.tensor(`prefix cache ${layer}`, "f32", [larger, this.#width]);
       if (capacity > 0) {
