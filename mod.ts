@@ -176,7 +176,9 @@ export type {
   Undefined,
 } from "./core/mod.ts";
 
-// How good a labeler is.
+// How good a labeler is, and how far several agree.
+export { krippendorffAlpha } from "./core/mod.ts";
+export type { Votes } from "./core/mod.ts";
 export { auditSample, correctMetrics, DECISIONS, labelerQuality, QUALITY_TITLES } from "./core/mod.ts";
 export type {
   AuditRow,

@@ -17,6 +17,8 @@ export {
   writeFileAtomic,
   writeJsonAtomic,
 } from "./files.ts";
+export { krippendorffAlpha } from "./agreement.ts";
+export type { Votes } from "./agreement.ts";
 export { auditSample, correctMetrics, DECISIONS, labelerQuality, QUALITY_TITLES } from "./audit.ts";
 export type {
   AuditRow,
