@@ -60,6 +60,7 @@ export type {
   TrainingExample,
   TrainingRows,
   TransformerDescription,
+  Verdict,
 } from "./core/mod.ts";
 export { flagName, resolveOptions } from "./core/mod.ts";
 export { dataError, EXIT_CODES, nearest, redact, suggestion, UserError } from "./core/mod.ts";
@@ -261,6 +262,8 @@ export { local } from "./plugins/labelers/local.ts";
 export type { LocalOptions } from "./plugins/labelers/local.ts";
 export { numeric } from "./plugins/labelers/numeric.ts";
 export type { NumericOptions } from "./plugins/labelers/numeric.ts";
+export { multi } from "./plugins/labelers/multi.ts";
+export type { MultiOptions } from "./plugins/labelers/multi.ts";
 export { substring } from "./plugins/labelers/substring.ts";
 export { tokenF1 } from "./plugins/labelers/token_f1.ts";
 export type { TokenF1Options } from "./plugins/labelers/token_f1.ts";

@@ -1,7 +1,15 @@
 import { UserError } from "./errors.ts";
 import type { Label } from "./records.ts";
 import { type Registry, splitName } from "./registry.ts";
-import type { Labeler, LabelerContext, LabelRequest, LabelSession, Options, ProgressSink } from "./types.ts";
+import type {
+  Labeler,
+  LabelerContext,
+  LabelRequest,
+  LabelSession,
+  Options,
+  ProgressSink,
+  Verdict,
+} from "./types.ts";
 
 /** A labeler as the user named it. */
 export interface NamedLabeler {
@@ -85,11 +93,17 @@ export class OpenLabeler implements LabelSession {
    * @throws {UserError} of kind `plugin` if the labeler throws or gives anything else
    */
   async label(answer: LabelRequest, where = "a row"): Promise<Label> {
-    const label = await guarded(this.name, where, () => this.#session.label(answer));
-    if (label === 0 || label === 1 || label === null) return label;
+    return (await this.judge(answer, where)).label;
+  }
+
+  /** The same, with the votes it was made of where it is made of several. */
+  async judge(answer: LabelRequest, where = "a row"): Promise<Verdict> {
+    const said = await guarded(this.name, where, () => this.#session.label(answer));
+    const verdict = typeof said === "object" && said !== null ? said : { label: said };
+    if (isLabel(verdict.label) && (verdict.votes ?? []).every(isLabel)) return verdict;
     throw new UserError({
       kind: "plugin",
-      what: `Labeler "${this.name}" gave ${JSON.stringify(label)}`,
+      what: `Labeler "${this.name}" gave ${JSON.stringify(said)}`,
       where,
       fix: "a label is 1 correct, 0 wrong or null undecided",
     });
@@ -109,6 +123,10 @@ export class OpenLabeler implements LabelSession {
   async close(): Promise<void> {
     await this.#session.close?.();
   }
+}
+
+function isLabel(value: unknown): value is Label {
+  return value === 0 || value === 1 || value === null;
 }
 
 /** Runs a plugin's code: what the user can act on passes, anything else is said to be the plugin's. */

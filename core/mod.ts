@@ -169,4 +169,5 @@ export type {
   TrainingExample,
   TrainingRows,
   TransformerDescription,
+  Verdict,
 } from "./types.ts";

@@ -179,14 +179,22 @@ export interface LabelerContext {
   describeLabeler(name: string): Promise<Json>;
 }
 
+/** A label, and what it was made of where several labelers have voted. */
+export interface Verdict {
+  /** 1 correct, 0 wrong, null undecided. */
+  readonly label: Label;
+  /** What each labeler said, in the same order for every answer; absent where one decides alone. */
+  readonly votes?: readonly Label[];
+}
+
 /** A labeler at work. */
 export interface LabelSession {
   /** Calls of `label` that may be under way at once; 1 if absent. */
   readonly concurrency?: number;
   /** Told of all answers before the first is labelled, where they are known by then: to say what they will cost, or to do them together. */
   prepare?(answers: readonly LabelRequest[], progress: ProgressSink): Promise<void>;
-  /** 1 correct, 0 wrong, null undecided. */
-  label(answer: LabelRequest): Label | Promise<Label>;
+  /** 1 correct, 0 wrong, null undecided; with the votes where several have decided. */
+  label(answer: LabelRequest): Label | Verdict | Promise<Label | Verdict>;
   /** What labels have cost so far, in a few words for the line of progress. */
   note?(): string;
   /** The same as numbers, for `run.json`. */

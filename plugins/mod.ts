@@ -20,6 +20,7 @@ import { exactMatch } from "./labelers/exact_match.ts";
 import { fuzzy } from "./labelers/fuzzy.ts";
 import { local } from "./labelers/local.ts";
 import { numeric } from "./labelers/numeric.ts";
+import { multi } from "./labelers/multi.ts";
 import { substring } from "./labelers/substring.ts";
 import { tokenF1 } from "./labelers/token_f1.ts";
 import { logits } from "./methods/logits.ts";
@@ -66,6 +67,7 @@ export const builtins: readonly Plugin[] = [
   choiceLetter,
   fuzzy,
   local,
+  multi,
   zeroShot,
   logits,
   sampling,

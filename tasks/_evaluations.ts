@@ -1,5 +1,5 @@
 /** The evaluations in a run folder, as `evaluate` wrote them. */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import {
   type Calibrator,
   dataError,
@@ -8,10 +8,12 @@ import {
   readJson,
   readPredictions,
   type Split,
+  type StageRecord,
   suggestion,
   type Summary,
 } from "../core/mod.ts";
 import { type StoredCalibrator, storedCalibrator } from "./_calibrator_text.ts";
+import { type Agreement, readAgreement } from "./_agreement.ts";
 
 /** What `metrics.json` holds. */
 export interface StoredSummary extends Summary {
@@ -24,6 +26,8 @@ export interface StoredSummary extends Summary {
   /** Absent in evaluations of earlier versions. */
   readonly method?: string;
   readonly promptStyle: string;
+  /** Where several labelers have labelled the answers together. */
+  readonly agreement?: Agreement;
 }
 
 /** One dataset and split that a run was evaluated on. */
@@ -32,6 +36,21 @@ export interface StoredEvaluation {
   readonly title: string;
   readonly stored: StoredSummary;
   readonly predictions: readonly PredictionRow[];
+}
+
+/** The folder of labels that an evaluation was made on, where it was made on such. */
+export function labelsFolder({ dataset }: StoredSummary): string | undefined {
+  return /^offline:(.+)$/.exec(dataset)?.[1];
+}
+
+/** How far the labelers of an evaluation's answers agree, by its own file or by the run that made the labels. */
+export async function agreementIn(stored: StoredSummary): Promise<Agreement | undefined> {
+  const folder = labelsFolder(stored);
+  if (stored.agreement || folder === undefined) return stored.agreement;
+  const path = join(dirname(folder), "run.json");
+  if (!await exists(path)) return undefined;
+  const { stages = {} } = await readJson(path) as { stages?: Readonly<Record<string, Partial<StageRecord>>> };
+  return readAgreement(stages[`labels/${stored.split}`]?.about?.agreement);
 }
 
 /**

@@ -12,7 +12,9 @@ import {
   labelRequest,
   OpenLabeler,
   resolveOptions,
+  type Verdict,
 } from "../core/mod.ts";
+import { type Agreement, agreementOf } from "./_agreement.ts";
 import { collect, type Collection } from "./_collect.ts";
 import { peekFlag } from "./_flags.ts";
 import { note } from "./_io.ts";
@@ -57,22 +59,27 @@ export function peekLabeler(args: readonly string[], session: Session, otherwise
   return findLabeler(session.registry, peekFlag(args, "strategy").at(-1) ?? otherwise).plugin;
 }
 
+/** What is kept of a verdict: the label, or all of it where several labelers have voted. */
+type Kept = Label | Required<Verdict>;
+
 /** Answers to be labelled, and where labels are kept meanwhile. */
-export interface Labelling extends Pick<Collection<Label>, "journal" | "inputs" | "title"> {
+export interface Labelling extends Pick<Collection<Kept>, "journal" | "inputs" | "title"> {
   readonly answers: readonly Generation[];
   readonly labeler: ChosenLabeler;
+  /** For intervals. */
+  readonly seed: number;
 }
 
 /** What labels have cost, by name, as in `promptTokens`. */
 export type LabelUsage = Readonly<Record<string, number>>;
 
 /**
- * Labels all answers and hands the labels, in order, to `use`, with what they have cost; what an earlier, interrupted
- * run has labelled is not labelled again.
+ * Labels all answers and hands the labels, in order, to `use`, with what they have cost, and how far a labeler that is
+ * made of several agrees with itself; what an earlier, interrupted run has labelled is not labelled again.
  */
 export async function labelAll<R>(
-  { answers, labeler, ...kept }: Labelling,
-  use: (labels: readonly Label[], usage: LabelUsage) => Promise<R>,
+  { answers, labeler, seed, ...kept }: Labelling,
+  use: (labels: readonly Label[], usage: LabelUsage, agreement?: Agreement) => Promise<R>,
 ): Promise<R> {
   let open: OpenLabeler | undefined;
   const labels = {
@@ -88,15 +95,22 @@ export async function labelAll<R>(
           using progress = new ProgressBar(`${kept.title}, all at once`);
           await open.prepare(left.map(labelRequest), progress);
         }
-        for await (const { index, answer } of labelAnswers(left, open)) {
-          yield { index: todo[index], value: answer.label };
+        for await (const { index, answer: { label }, votes } of labelAnswers(left, open)) {
+          yield { index: todo[index], value: votes ? { label, votes } : label };
         }
       } finally {
         await open.close();
       }
     },
   };
-  return await collect<Label, R>(labels, (labels) => use(labels, open?.usage() ?? {}));
+  return await collect<Kept, R>(labels, (kept) => {
+    const labels = kept.map((one) => typeof one === "object" && one !== null ? one.label : one);
+    const verdicts = kept.flatMap((one, index) =>
+      typeof one === "object" && one !== null ? [{ ...one, group: answers[index].group }] : []
+    );
+    const agreement = verdicts.length > 0 ? agreementOf(verdicts, seed) : undefined;
+    return use(labels, open?.usage() ?? {}, agreement);
+  });
 }
 
 /** A labeler that is opened when the first answer is to be labelled, for methods that may ask for none. */
@@ -128,6 +142,12 @@ function contextOf(session: Session, argument: string): LabelerContext {
     model: (name) => session.model(name),
     describeModel: (name) => session.describeModel(name),
     labeler: async (name) => await (await chooseLabeler(session, name, {})).open(),
-    describeLabeler: async (name) => (await chooseLabeler(session, name, {})).about,
+    describeLabeler: async (name) => {
+      const { about, options } = await chooseLabeler(session, name, {});
+      return {
+        ...about as Readonly<Record<string, Json>>,
+        ...(Object.keys(options).length > 0 && { options }),
+      };
+    },
   };
 }

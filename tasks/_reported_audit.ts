@@ -9,7 +9,7 @@ import {
   type ReportedAudit,
 } from "../core/mod.ts";
 import { readAudit, type StoredAudit } from "./_audit_file.ts";
-import type { StoredEvaluation } from "./_evaluations.ts";
+import { labelsFolder, type StoredEvaluation } from "./_evaluations.ts";
 import type { Session } from "./_session.ts";
 
 /** Metrics that are corrected, besides the accuracy. */
@@ -27,7 +27,7 @@ export async function reportedAudit(
   seed: number,
 ): Promise<ReportedAudit | undefined> {
   for (const { stored, predictions } of evaluations) {
-    const folder = /^offline:(.+)$/.exec(stored.dataset)?.[1];
+    const folder = labelsFolder(stored);
     const paths = named !== undefined ? [named] : [logDir, ...(folder ? [dirname(folder)] : [])]
       .map((place) => join(place, "audit.json"));
     for (const path of paths) {

@@ -31,6 +31,7 @@ import { loadCalibrator } from "../model/calibrator_file.ts";
 import { defaultMetrics } from "../plugins/mod.ts";
 import { answerLogits } from "./_answer_logits.ts";
 import { checkMethod } from "./_calibrate.ts";
+import type { Agreement } from "./_agreement.ts";
 import { collect } from "./_collect.ts";
 import { countingModel, type TokenCount } from "./_counting_model.ts";
 import {
@@ -216,7 +217,7 @@ async function evaluateSplit(
       });
       if (mode.stored) checkStored(rows, flags);
       const model = await session.deferredModel(modelName, chooseDtype(flags.dtype), flags["cache-dir"]);
-      const measure = async (labeled: readonly Labeled[]) => {
+      const measure = async (labeled: readonly Labeled[], agreement?: Agreement) => {
         const predictions: Prediction[] = [];
         using progress = new ProgressBar(`${chosen.name} confidence`);
         await using comparing = new LabelerOnDemand(labeler);
@@ -250,6 +251,7 @@ async function evaluateSplit(
           confidence: "P(correct)",
           ...summary,
           ...(beside && { answerLogits: beside }),
+          ...(agreement && { agreement }),
           tokensPerQuestion: perQuestion(counting.count, labeled.length),
           seconds: Math.round((performance.now() - started) / 10) / 100,
         });
@@ -271,10 +273,11 @@ async function evaluateSplit(
       };
       return await collect<string, string[]>(answers, async (outputs) => {
         const answered = rows.map((row, index) => ({ ...row, output: outputs[index] }));
-        const all = { answers: answered, labeler, journal: join(folder, "labels.journal"), inputs };
+        const all = { answers: answered, labeler, seed, journal: join(folder, "labels.journal"), inputs };
         return await labelAll(
           { ...all, title: `${chosen.name} label` },
-          (labels) => measure(answered.map((row, index) => ({ ...row, label: labels[index] }))),
+          (labels, _, agreement) =>
+            measure(answered.map((row, index) => ({ ...row, label: labels[index] })), agreement),
         );
       });
     },

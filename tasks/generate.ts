@@ -13,6 +13,7 @@ import {
   UserError,
   writeRows,
 } from "../core/mod.ts";
+import { type Agreement, agreementJson, agreementText, readAgreement } from "./_agreement.ts";
 import { collect } from "./_collect.ts";
 import {
   aboutRun,
@@ -64,6 +65,8 @@ export interface GenerateResult {
   /** Rows by split. */
   readonly rows: Readonly<Record<string, number>>;
   readonly skipped: readonly string[];
+  /** How far the labelers agree, by split, where several have labelled together. */
+  readonly agreements?: Readonly<Record<string, Agreement>>;
 }
 
 /** Has a model answer a dataset, split by split. */
@@ -165,6 +168,7 @@ export async function generateLabels(
   });
   const labeler = await chooseLabeler(session, flags.strategy, labelerOptions);
   const rows: Record<string, number> = {}, skipped: string[] = [];
+  const agreements: Record<string, Agreement> = {};
   for (const split of await splitsPresent(chosen, flags.splits)) {
     const name = `labels/${split}`;
     const inputs = {
@@ -174,16 +178,23 @@ export async function generateLabels(
     };
     const path = run.file("labels", split, "0.csv");
     const answers = await answersOf(chosen, split);
-    let usage: LabelUsage = {};
+    let usage: LabelUsage = {}, agreement: Agreement | undefined;
     const outcome = await run.stage(name, {
       inputs,
       whenChanged,
-      about: () => Promise.resolve({ command: session.command, ...usage }),
+      about: () =>
+        Promise.resolve({
+          command: session.command,
+          ...usage,
+          ...(agreement && { agreement: agreementJson(agreement) }),
+        }),
       work: async () => {
-        const all = { answers, labeler, journal: `${path}.journal`, inputs, title: `label ${split}` };
+        const { seed } = flags;
+        const all = { answers, labeler, seed, journal: `${path}.journal`, inputs, title: `label ${split}` };
         const labeled = (label: Label, index: number) => ({ ...answers[index], label });
-        await labelAll(all, async (labels, spent) => {
+        await labelAll(all, async (labels, spent, found) => {
           usage = spent;
+          agreement = found;
           await writeRows(path, labels.map(labeled));
         });
         return [path];
@@ -191,8 +202,15 @@ export async function generateLabels(
     });
     if (outcome.skipped) skipped.push(announceSkip(name));
     rows[split] = answers.length;
+    const recorded = readAgreement(outcome.record.about.agreement);
+    if (recorded) agreements[split] = recorded;
   }
-  return { logDir: run.path, rows, skipped };
+  return {
+    logDir: run.path,
+    rows,
+    skipped,
+    ...(Object.keys(agreements).length > 0 && { agreements }),
+  };
 }
 
 /** The splits asked for, or those that are there. */
@@ -260,6 +278,9 @@ const labels: Task = {
 
 function report(result: GenerateResult): GenerateResult {
   const counts = Object.entries(result.rows).map(([split, count]) => `${count} ${split}`).join(", ");
+  for (const [split, agreement] of Object.entries(result.agreements ?? {})) {
+    print(`${split}: ${agreementText(agreement)}`);
+  }
   print(`${counts} rows in ${result.logDir}`);
   return result;
 }

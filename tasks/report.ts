@@ -8,7 +8,8 @@ import {
   writeFileAtomic,
 } from "../core/mod.ts";
 import { calibratorText } from "./_calibrator_text.ts";
-import { readEvaluations } from "./_evaluations.ts";
+import { agreementText } from "./_agreement.ts";
+import { agreementIn, readEvaluations } from "./_evaluations.ts";
 import { defineFlags, parseFlags, type Values } from "./_flags.ts";
 import { print } from "./_io.ts";
 import { reportedAudit } from "./_reported_audit.ts";
@@ -52,7 +53,7 @@ async function readRun(
 ): Promise<ReportedRun> {
   const parts = await readEvaluations(logDir);
   const predictions = parts.flatMap((part) => part.predictions);
-  const [{ stored }] = parts;
+  const [{ stored }] = parts, agreement = parts.length === 1 ? await agreementIn(stored) : undefined;
   const about = {
     "run": logDir,
     "model": stored.model,
@@ -61,6 +62,7 @@ async function readRun(
     "method": stored.method ?? stored.mode ?? "",
     "adapter": stored.adapter ?? "none",
     "calibrator": stored.calibrator ? calibratorText(stored.calibrator) : "none",
+    ...(agreement && { "labels": agreementText(agreement) }),
   };
   const title = logDir.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1)!;
   const found = await reportedAudit(session, named, logDir, parts, seed);

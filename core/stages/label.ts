@@ -1,5 +1,5 @@
 import type { OpenLabeler } from "../labelers.ts";
-import { type Generation, type Labeled, promptText } from "../records.ts";
+import { type Generation, type Label, type Labeled, promptText } from "../records.ts";
 import type { LabelRequest } from "../types.ts";
 
 /** What a labeler is shown of an answer. */
@@ -12,20 +12,20 @@ export function labelRequest(row: Generation): LabelRequest {
  *
  * One that fails ends it, after those that were under way.
  *
- * @returns each with its index, as they finish
+ * @returns each with its index, as they finish, and the votes of a labeler that is made of several
  */
 export async function* labelAnswers(
   answers: readonly Generation[],
   labeler: OpenLabeler,
-): AsyncIterable<{ readonly index: number; readonly answer: Labeled }> {
+): AsyncIterable<{ readonly index: number; readonly answer: Labeled; readonly votes?: readonly Label[] }> {
   /** What has come, and whoever waits for it: a race of all that is under way would take time with each of them. */
-  const finished: { index: number; answer: Labeled }[] = [], failed: unknown[] = [];
+  const finished: { index: number; answer: Labeled; votes?: readonly Label[] }[] = [], failed: unknown[] = [];
   let next = 0, running = 0, arrived = Promise.withResolvers<void>();
   const start = (index: number) => {
     running++;
     const row = answers[index];
-    labeler.label(labelRequest(row), `row ${row.id}`).then(
-      (label) => finished.push({ index, answer: { ...row, label } }),
+    labeler.judge(labelRequest(row), `row ${row.id}`).then(
+      ({ label, votes }) => finished.push({ index, answer: { ...row, label }, votes }),
       (error) => failed.push(error),
     ).finally(() => {
       running--;

@@ -21,6 +21,13 @@ export const NO_DRIVER: Readonly<Record<string, string>> = {
   DENO_WEBGPU_BACKEND: "vulkan",
 };
 
+/** Where Deno keeps packages; a program whose caches lie elsewhere must not fetch them anew. */
+const DENO_DIR: string = JSON.parse(
+  new TextDecoder().decode(
+    new Deno.Command(Deno.execPath(), { args: ["info", "--json", "--no-config"] }).outputSync().stdout,
+  ),
+).denoDir;
+
 /** What a program left behind. */
 export interface Ended {
   readonly code: number;
@@ -37,7 +44,7 @@ export function command(task: string, args: readonly string[], env: Readonly<Rec
     args: ["run", "--quiet", "--no-prompt", "--config", CONFIG, "-A", file, ...stage, ...args],
     options: {
       cwd: ROOT,
-      env: { NO_COLOR: "1", XDG_RUNTIME_DIR: "/tmp", DENO_WEBGPU_BACKEND: "vulkan", ...env },
+      env: { DENO_DIR, NO_COLOR: "1", XDG_RUNTIME_DIR: "/tmp", DENO_WEBGPU_BACKEND: "vulkan", ...env },
       stdout: "piped",
       stderr: "piped",
     },
