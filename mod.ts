@@ -46,11 +46,15 @@ export type {
   PluginKind,
   ProgressSink,
   PromptStyle,
+  RemoteModel,
+  RemoteModelContext,
   RopeScaling,
   Score,
   Scored,
   StepResult,
   Tally,
+  TextModel,
+  TextOptions,
   Tokenizer,
   TokenSpan,
   TrainableMethod,
@@ -119,7 +123,7 @@ export {
 export { readPredictions, readRows, writePredictions, writeRows } from "./core/mod.ts";
 
 // The stages, and what surrounds them.
-export { Registry, splitName } from "./core/mod.ts";
+export { isModelFamily, Registry, splitName } from "./core/mod.ts";
 export type { PluginByKind, Registered } from "./core/mod.ts";
 export { cacheFolder, canonical, differences, Journal, RunFolder } from "./core/mod.ts";
 export type { Json, StageInputs, StageOutcome, StageRecord, StageRun } from "./core/mod.ts";
@@ -135,6 +139,7 @@ export {
   renderReport,
   summarise,
   validateDataset,
+  writeAnswers,
 } from "./core/mod.ts";
 export type {
   Answered,
@@ -308,6 +313,8 @@ export { smece } from "./plugins/metrics/smece.ts";
 export { llama } from "./plugins/models/llama.ts";
 export { mistral } from "./plugins/models/mistral.ts";
 export { mixtral } from "./plugins/models/mixtral.ts";
+export { openai } from "./plugins/models/openai.ts";
+export type { OpenAiOptions } from "./plugins/models/openai.ts";
 export { qwen2 } from "./plugins/models/qwen2.ts";
 export { choice } from "./plugins/prompt_styles/choice.ts";
 export { oe } from "./plugins/prompt_styles/oe.ts";

@@ -49,6 +49,7 @@ export async function benchThroughput(
       const all = {
         answers,
         labeler,
+        seed: 137,
         journal: join(folder, name),
         inputs: name,
         title: `${concurrency} at once`,

@@ -1,6 +1,6 @@
 /** `deno task models`: measures how far our numbers are from transformers' and PEFT's, for `docs/models.md`. */
 import { fileURLToPath } from "node:url";
-import { loadPrompts, readText, UserError, writeFileAtomic } from "../core/mod.ts";
+import { isModelFamily, loadPrompts, readText, UserError, writeFileAtomic } from "../core/mod.ts";
 import type { WeightType } from "../model/weights.ts";
 import { chooseDatasets, chooseStyle } from "../tasks/_common.ts";
 import { defineFlags, parseFlags } from "../tasks/_flags.ts";
@@ -44,7 +44,7 @@ const task: Task = {
   flags: FLAGS,
   async run(args, session) {
     const { check } = parseFlags(this.command, FLAGS, args).values;
-    const families = session.registry.list("model").map(({ plugin }) => plugin);
+    const families = session.registry.list("model").map(({ plugin }) => plugin).filter(isModelFamily);
     const gpu = await session.gpu();
     const models: Parity[] = [];
     for (const name of PARITY_CASES) models.push(await measureParity(gpu, name, families));

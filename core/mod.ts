@@ -73,7 +73,7 @@ export type {
   StyleWording,
   Wording,
 } from "./records.ts";
-export { Registry, splitName } from "./registry.ts";
+export { isModelFamily, Registry, splitName } from "./registry.ts";
 export type { PluginByKind, Registered } from "./registry.ts";
 export { cacheFolder } from "./paths.ts";
 export { readPredictions, writePredictions } from "./predictions.ts";
@@ -92,7 +92,7 @@ export { meansOver, summarise } from "./stages/summarise.ts";
 export type { Judged, Means, Summary, TaskMeans } from "./stages/summarise.ts";
 export { renderReport } from "./stages/report.ts";
 export type { ReportedAudit, ReportedRun } from "./stages/report.ts";
-export { generateAnswers } from "./stages/generate.ts";
+export { generateAnswers, writeAnswers } from "./stages/generate.ts";
 export type { Answered, AnswerOptions } from "./stages/generate.ts";
 export { findLabeler, OpenLabeler } from "./labelers.ts";
 export type { NamedLabeler } from "./labelers.ts";
@@ -155,11 +155,15 @@ export type {
   PluginKind,
   ProgressSink,
   PromptStyle,
+  RemoteModel,
+  RemoteModelContext,
   RopeScaling,
   Score,
   Scored,
   StepResult,
   Tally,
+  TextModel,
+  TextOptions,
   Tokenizer,
   TokenSpan,
   TrainableMethod,

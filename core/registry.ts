@@ -9,6 +9,7 @@ import type {
   Plugin,
   PluginKind,
   PromptStyle,
+  RemoteModel,
 } from "./types.ts";
 
 /** The plugin type of each kind. */
@@ -23,8 +24,13 @@ export interface PluginByKind {
   "method": Method;
   /** Numbers about confidences. */
   "metric": Metric;
-  /** Transformer families. */
-  "model": ModelFamily;
+  /** Transformer families, and models behind an API. */
+  "model": ModelFamily | RemoteModel;
+}
+
+/** Whether a plugin is of models that this program runs itself, not of ones behind an API. */
+export function isModelFamily(plugin: Plugin): plugin is ModelFamily {
+  return plugin.kind === "model" && "describe" in plugin;
 }
 
 /** A plugin with where it came from. */
@@ -42,7 +48,7 @@ const REQUIRED: Readonly<Record<PluginKind, readonly string[]>> = {
   "labeler": [],
   "method": ["predict"],
   "metric": ["compute"],
-  "model": ["describe"],
+  "model": [],
 };
 
 /**
@@ -171,6 +177,7 @@ function check(plugin: Plugin, origin: string): void {
   const missing = required.filter(lacks);
   if (kind === "dataset" && lacks("read") && lacks("expand")) missing.push("read");
   if (kind === "labeler" && lacks("label") && lacks("open")) missing.push("label");
+  if (kind === "model" && lacks("describe") && lacks("open")) missing.push("describe");
   if (missing.length > 0) {
     throw fail(
       `Plugin "${name}" has no function ${missing.join(", ")}`,

@@ -6,7 +6,7 @@
  */
 import type { UserError } from "./errors.ts";
 import type { Generation, Label, Labeled, Prompt, Question, Split, StoredRow } from "./records.ts";
-import type { LanguageModel } from "./language_model.ts";
+import type { GenerationOptions, LanguageModel } from "./language_model.ts";
 import type { Metric } from "./metric.ts";
 import type { Rng } from "./rng.ts";
 import type { Json } from "./run_folder.ts";
@@ -67,7 +67,7 @@ export interface PluginBase<O extends Options = Options> {
 }
 
 /** Any plugin. */
-export type Plugin = Dataset | PromptStyle | Labeler | Method | Metric | ModelFamily;
+export type Plugin = Dataset | PromptStyle | Labeler | Method | Metric | ModelFamily | RemoteModel;
 
 /** What a dataset is asked for. */
 export interface DatasetRequest<O extends Options = Options> {
@@ -317,4 +317,40 @@ export interface ModelFamily<O extends Options = Options> extends PluginBase<O> 
    * @throws {UserError} for a field whose value is not implemented, naming it
    */
   describe(config: Readonly<Record<string, unknown>>): TransformerDescription;
+}
+
+/** Models behind an API, which answer in text; nothing else is to be had of them, no tokens and no logits. */
+export interface RemoteModel<O extends Options = Options> extends PluginBase<O> {
+  /** Marks the contract: `open`. */
+  readonly kind: "model";
+  /** What stands behind the colon of `name:argument`, for help. */
+  readonly argument: string;
+  /** Begins to ask a model; whoever opens it closes what it gets. */
+  open(options: O, context: RemoteModelContext): Promise<TextModel>;
+  /** What else decides the answers, for `run.json`: the address of an endpoint. */
+  revision?(options: O, context: RemoteModelContext): Promise<Json>;
+}
+
+/** What a remote model may use. */
+export type RemoteModelContext = Pick<LabelerContext, "argument" | "cacheDir" | "warn">;
+
+/** How a text is written. */
+export type TextOptions = Pick<GenerationOptions, "maxNewTokens" | "temperature" | "topP" | "seed">;
+
+/** A model that continues a text by a text. */
+export interface TextModel {
+  /** For messages: what the user called it. */
+  readonly name: string;
+  /** Prompts that may be under way at once; 1 if absent. */
+  readonly concurrency?: number;
+  /** Told of all prompts before the first is sent, to say what they will cost. */
+  prepare?(prompts: readonly string[], options: TextOptions): Promise<void>;
+  /** What it writes after a prompt. */
+  write(prompt: string, options: TextOptions): Promise<string>;
+  /** What it has cost so far, in a few words for the line of progress. */
+  note?(): string;
+  /** The same as numbers, for `run.json`. */
+  usage?(): Readonly<Record<string, number>>;
+  /** Gives back what it holds. */
+  close?(): void | Promise<void>;
 }

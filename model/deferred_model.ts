@@ -65,10 +65,10 @@ export interface DeferredModel extends LanguageModel {
  * @example
  * ```ts no-eval
  * import {
- *   builtins, deferLanguageModel, FeatureCache, Gpu, type ModelFamily, openLanguageModel,
+ *   builtins, deferLanguageModel, FeatureCache, Gpu, isModelFamily, openLanguageModel,
  * } from "@credence/credence";
  *
- * const families = builtins.filter((plugin): plugin is ModelFamily => plugin.kind === "model");
+ * const families = builtins.filter(isModelFamily);
  * const gpu = await Gpu.open(), folder = "path/to/checkpoint";
  * const model = await deferLanguageModel(gpu, folder, families, {
  *   name: "mine",

@@ -75,9 +75,9 @@ export interface OpenOptions extends LoadOptions {
  * @param families the model plugins; the one that knows the `model_type` describes the model
  * @example A frozen base in eight bits
  * ```ts no-eval
- * import { builtins, Gpu, type ModelFamily, openLanguageModel } from "@credence/credence";
+ * import { builtins, Gpu, isModelFamily, openLanguageModel } from "@credence/credence";
  *
- * const families = builtins.filter((plugin): plugin is ModelFamily => plugin.kind === "model");
+ * const families = builtins.filter(isModelFamily);
  * const model = await openLanguageModel(await Gpu.open(), "path/to/checkpoint", families, { dtype: "int8" });
  * ```
  */

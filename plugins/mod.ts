@@ -35,6 +35,7 @@ import { zeroShot } from "./methods/zero_shot.ts";
 import { llama } from "./models/llama.ts";
 import { mistral } from "./models/mistral.ts";
 import { mixtral } from "./models/mixtral.ts";
+import { openai } from "./models/openai.ts";
 import { qwen2 } from "./models/qwen2.ts";
 import { choice } from "./prompt_styles/choice.ts";
 import { oe } from "./prompt_styles/oe.ts";
@@ -81,6 +82,7 @@ export const builtins: readonly Plugin[] = [
   mistral,
   mixtral,
   qwen2,
+  openai,
 ];
 
 export { readTable } from "./datasets/tables/mod.ts";

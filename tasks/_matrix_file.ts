@@ -118,9 +118,7 @@ export async function readMatrixFile(session: Session, path: string): Promise<Ma
     root.optional("metrics")?.list((node) =>
       node.oneOf(session.registry.list("metric").map(({ plugin }) => plugin.name))
     ) ?? METRICS;
-  const grids = root.get("grids").list((node) =>
-    readGrid(session, node, Object.keys(models), Object.keys(methods))
-  );
+  const grids = root.get("grids").list((node) => readGrid(session, node, models, Object.keys(methods)));
   const folder = path.replace(/[^/\\]*$/, "");
   const peers = root.optional("peers")?.list((node) => `${folder}${node.text()}`) ?? [];
   return {
@@ -152,7 +150,7 @@ async function readModel(session: Session, node: JsonPlace, called: string) {
   if (called === SAME) throw node.wrong(`choose another name than "${SAME}", which stands for the judge`);
   const flags = node.flags(MODEL_FLAGS);
   const name = node.get("model-name").text(), aliases = session.modelAliases();
-  if (!aliases.includes(name) && !isHubName(name) && !await exists(name)) {
+  if (!session.remoteModel(name) && !aliases.includes(name) && !isHubName(name) && !await exists(name)) {
     throw node.get("model-name").unknown("model", aliases, "an alias, hf:owner/name, or a folder");
   }
   return { "model-name": name, "dtype": String(flags.dtype ?? MODEL_FLAGS.dtype.default) };
@@ -219,9 +217,10 @@ const AXES = [
 function readGrid(
   session: Session,
   node: JsonPlace,
-  models: readonly string[],
+  allModels: Readonly<Record<string, { readonly "model-name": string }>>,
   methods: readonly string[],
 ): MatrixGrid {
+  const models = Object.keys(allModels);
   node.keys(["title", ...AXES, "eval-answers", "fraction", "seed"]);
   const styles = session.registry.list("prompt-style").map(({ plugin }) => plugin.name);
   if (!node.optional("train-style") && !node.optional("eval-style")) throw node.missing("train-style");
@@ -231,7 +230,11 @@ function readGrid(
     node.optional(axis) ? names(axis, [...allowed, SAME]) : [SAME];
   const axes: MatrixAxes = {
     "method": names("method", methods),
-    "model": names("model", models),
+    "model": node.get("model").values((value) => {
+      const name = value.oneOf(models);
+      if (!session.remoteModel(allModels[name]["model-name"])) return name;
+      throw value.wrong("it gives answers and nothing else: name it in train-answers or eval-answers");
+    }),
     "dataset": node.get("dataset").values((value) => readDataset(session, value, "train")),
     "eval-dataset":
       node.optional("eval-dataset")?.values((value) =>

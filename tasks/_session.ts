@@ -6,6 +6,7 @@ import {
   exists,
   FeatureCache,
   isHubName,
+  isModelFamily,
   isModelFile,
   type Json,
   type ModelFamily,
@@ -13,7 +14,9 @@ import {
   type Plugin,
   redact,
   Registry,
+  type RemoteModel,
   type Snapshot,
+  splitName,
   suggestion,
   type Tokenizer,
   UserError,
@@ -102,7 +105,7 @@ export class Session {
     if (!model) {
       const gpu = await this.gpu();
       using progress = new ProgressBar(`load ${name}`, "bytes");
-      const families = this.registry.list("model").map(({ plugin }) => plugin);
+      const families = this.#families();
       model = await openLanguageModel(gpu, (await this.#locate(name)).folder, families, {
         name,
         dtype,
@@ -142,7 +145,7 @@ export class Session {
     const key = `${name} ${dtype} ${cacheDir}`;
     let model = this.#deferred.get(key);
     if (!model) {
-      const families = this.registry.list("model").map(({ plugin }) => plugin);
+      const families = this.#families();
       model = await deferLanguageModel(await this.gpu(), (await this.#locate(name)).folder, families, {
         name,
         dtype,
@@ -182,6 +185,20 @@ export class Session {
     };
   }
 
+  /** The plugin of a model behind an API, as in `openai:<model>`, and what stands behind the colon; absent for others. */
+  remoteModel(name: string): { readonly plugin: RemoteModel; readonly argument: string } | undefined {
+    const { name: first, argument } = splitName(name);
+    const found = this.registry.list("model").find(({ plugin }) => plugin.name === first)?.plugin;
+    if (name in this.#aliases() || !found || isModelFamily(found)) return undefined;
+    if (argument !== "") return { plugin: found, argument };
+    throw new UserError({
+      kind: "usage",
+      what: `Model "${first}" needs something behind a colon`,
+      where: "--model-name",
+      fix: `add it: ${first}:${found.argument}`,
+    });
+  }
+
   /** The folder of an adapter: one on this machine, or `hf:owner/name[@revision]`. */
   async adapterFolder(name: string): Promise<string> {
     return isHubName(name) ? (await this.#download(name)).folder : name;
@@ -215,6 +232,16 @@ export class Session {
 
   /** The folder of a model: what it is an alias of, what the Hub has under its name, or the folder of that name. */
   async #locate(name: string): Promise<{ readonly folder: string; readonly commit?: string }> {
+    if (this.remoteModel(name)) {
+      throw new UserError({
+        kind: "usage",
+        what: `Model "${name}" gives answers and nothing else: no logits, no hidden states, no adapters`,
+        where: "--model-name",
+        fix:
+          "have it answer with deno task generate outputs, and name a model of this machine or the Hub here, which " +
+          "judges those answers; docs/cross_model.md shows how",
+      });
+    }
     const alias = this.#aliases()[name] ?? name;
     if (alias instanceof URL) return { folder: fromFileUrl(alias) };
     if (isHubName(alias)) return await this.#download(alias);
@@ -231,8 +258,12 @@ export class Session {
 
   /** What the models' plugins give names to. */
   #aliases(): Readonly<Record<string, URL | string>> {
-    const families: readonly ModelFamily[] = this.registry.list("model").map(({ plugin }) => plugin);
-    return Object.assign(Object.create(null), ...families.map(({ aliases }) => aliases));
+    return Object.assign(Object.create(null), ...this.#families().map(({ aliases }) => aliases));
+  }
+
+  /** Plugins of models that this program runs itself. */
+  #families(): readonly ModelFamily[] {
+    return this.registry.list("model").map(({ plugin }) => plugin).filter(isModelFamily);
   }
 
   /** A repository of the Hub, downloaded once in a session. */

@@ -1,7 +1,6 @@
 /** `deno task generate outputs|labels`: the model's answers, and whether they are right. */
 import {
   dataError,
-  generateAnswers,
   type Label,
   type Labeler,
   loadPrompts,
@@ -14,9 +13,9 @@ import {
   writeRows,
 } from "../core/mod.ts";
 import { type Agreement, agreementJson, agreementText, readAgreement } from "./_agreement.ts";
+import { answererFlags, chooseAnswerer } from "./_answerer.ts";
 import { collect } from "./_collect.ts";
 import {
-  aboutRun,
   announceSkip,
   chooseDatasets,
   chooseDtype,
@@ -26,7 +25,7 @@ import {
   openRun,
   RUN_FLAGS,
 } from "./_common.ts";
-import { defineFlags, parseFlags, peekFlag, type Values } from "./_flags.ts";
+import { defineFlags, type FlagValues, parseFlags, peekFlag, type Values } from "./_flags.ts";
 import { note, print } from "./_io.ts";
 import { chooseLabeler, labelAll, type LabelUsage, peekLabeler } from "./_labeler.ts";
 import { optionFlags, optionsOf, peekDataset } from "./_options.ts";
@@ -76,6 +75,7 @@ export async function generateOutputs(
   run: RunFolder,
   whenChanged: "refuse" | "redo" = "refuse",
   datasetOptions: Readonly<Record<string, unknown>> = {},
+  modelOptions: FlagValues = {},
 ): Promise<GenerateResult> {
   const { "data-dir": dataDir, "model-name": modelName, "batch-size": batchSize, kshot, seed, limit } = flags;
   const style = chooseStyle(session, flags["prompt-style"]);
@@ -91,7 +91,7 @@ export async function generateOutputs(
     });
   }
   const [chosen] = datasets;
-  const model = await session.describeModel(modelName, chooseDtype(flags.dtype));
+  const model = await chooseAnswerer(session, modelName, chooseDtype(flags.dtype), modelOptions);
   const rows: Record<string, number> = {}, skipped: string[] = [];
   for (const split of await splitsPresent(chosen, flags.splits)) {
     const name = `outputs/${split}`;
@@ -102,13 +102,13 @@ export async function generateOutputs(
       maxNewTokens,
       seed,
       limit: limit ?? null,
-      model,
+      model: model.about,
     };
     const path = run.file("outputs", split, "rows_0.csv");
     const outcome = await run.stage(name, {
       inputs,
       whenChanged,
-      about: () => aboutRun(session),
+      about: () => model.circumstances(),
       work: async () => {
         const prompts = await loadPrompts({
           dataset: chosen.dataset,
@@ -119,22 +119,15 @@ export async function generateOutputs(
           seed,
           limit,
         });
-        const model = await session.model(modelName, chooseDtype(flags.dtype));
         const options = { maxNewTokens, batchSize, temperature: 0, topP: 1, seed };
         const answers = {
           journal: `${path}.journal`,
           inputs,
           total: prompts.length,
           title: `answer ${split}`,
+          note: () => model.note(),
           async *produce(todo: readonly number[]) {
-            for await (
-              const { index, answer } of generateAnswers(
-                model,
-                todo.map((i) => prompts[i]),
-                style,
-                options,
-              )
-            ) {
+            for await (const { index, answer } of model.answer(todo.map((i) => prompts[i]), style, options)) {
               yield { index: todo[index], value: answer.output };
             }
           },
@@ -248,12 +241,18 @@ const outputs: Task = {
   summary: "Have a model answer the questions of a dataset. Writes outputs/<split>/rows_0.csv.",
   example:
     "deno task generate outputs --dataset=facts --prompt-style=oe --model-name=facts --log-dir=runs/mine",
-  flags: async (args, session) => ({ ...OUTPUT_FLAGS, ...optionFlags(await peekDataset(args, session)) }),
+  flags: async (args, session) => ({
+    ...OUTPUT_FLAGS,
+    ...optionFlags(await peekDataset(args, session)),
+    ...await answererFlags(args, session),
+  }),
   async run(args, session) {
-    const dataset = await peekDataset(args, session);
-    const { values, extra } = parseFlags(this.command, OUTPUT_FLAGS, args, optionFlags(dataset));
+    const dataset = await peekDataset(args, session), model = await answererFlags(args, session);
+    const flags = { ...optionFlags(dataset), ...model };
+    const { values, extra } = parseFlags(this.command, OUTPUT_FLAGS, args, flags);
     using run = await openRun(values["log-dir"]);
-    return report(await generateOutputs(session, values, run, "refuse", optionsOf(dataset, extra)));
+    const given = optionsOf(dataset, extra);
+    return report(await generateOutputs(session, values, run, "refuse", given, extra));
   },
 };
 

@@ -2,7 +2,8 @@ import { UserError } from "../errors.ts";
 import type { Generation, Prompt } from "../records.ts";
 import { promptText } from "../records.ts";
 import { encodeWithin } from "../query.ts";
-import type { GenerationOptions, LanguageModel, PromptStyle } from "../types.ts";
+import { inParallel } from "../parallel.ts";
+import type { GenerationOptions, LanguageModel, PromptStyle, TextModel, TextOptions } from "../types.ts";
 
 /** How answers are written, and who watches. */
 export interface AnswerOptions extends Omit<GenerationOptions, "onToken"> {
@@ -69,6 +70,45 @@ export async function* generateAnswers(
     written.delete(index);
     const output = style.cleanUp(tokenizer.decode(tokens), style.defaults);
     yield { index, answer: { ...prompts[index], output }, tokens, meanLogprob: logprob / Math.max(1, drawn) };
+  }
+}
+
+/**
+ * Has a model that gives nothing but text answer each prompt, several at once where it allows that.
+ *
+ * @returns answers as they are finished, with the index of their prompt
+ */
+export async function* writeAnswers(
+  model: TextModel,
+  prompts: readonly Prompt[],
+  style: PromptStyle,
+  options: TextOptions,
+): AsyncIterable<Pick<Answered, "index" | "answer">> {
+  const texts = prompts.map(promptText);
+  await guarded(model, "preparing", async () => await model.prepare?.(texts, options));
+  const write = (index: number) =>
+    guarded(model, `row ${prompts[index].id}`, () => model.write(texts[index], options));
+  for await (
+    const { index, value } of inParallel(prompts.length, Math.max(1, model.concurrency ?? 1), write)
+  ) {
+    yield { index, answer: { ...prompts[index], output: style.cleanUp(value, style.defaults) } };
+  }
+}
+
+/** Runs a plugin's code: what the user can act on passes, anything else is said to be the plugin's. */
+async function guarded<T>({ name }: TextModel, where: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UserError({
+      kind: "plugin",
+      what: `Model "${name}" threw: ${reason}`,
+      where,
+      fix: "report it to the plugin's author, or use another --model-name",
+      cause: error,
+    });
   }
 }
 

@@ -5,7 +5,7 @@
  *     deno run -A tests/golden/adapter_logits.ts <model folder> <adapter folder>
  */
 import { builtins } from "@credence/credence";
-import type { ModelFamily } from "../../core/types.ts";
+import { isModelFamily } from "../../core/mod.ts";
 import { Gpu } from "../../kernels/gpu.ts";
 import { Checkpoint } from "../../model/checkpoint.ts";
 import { readConfigFile } from "../../model/config_file.ts";
@@ -17,7 +17,7 @@ import { activatedLogits, allLogits } from "../model/_logits.ts";
 const [folder, adapterFolder] = Deno.args;
 const sequences: number[][] = await new Response(Deno.stdin.readable).json();
 const config = await readConfigFile(`${folder}/config.json`);
-const families = builtins.filter((plugin): plugin is ModelFamily => plugin.kind === "model");
+const families = builtins.filter(isModelFamily);
 const description = families.find(({ modelTypes }) => modelTypes.includes(String(config.model_type)))!
   .describe(config);
 const gpu = await Gpu.open();

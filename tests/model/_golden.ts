@@ -1,13 +1,9 @@
 import { Checkpoint } from "../../model/checkpoint.ts";
 import { Llama } from "../../model/llama.ts";
 import { allTensors, loadWeights } from "../../model/weights.ts";
-import type {
-  ModelFamily,
-  OptimizerOptions,
-  TrainingExample,
-  TransformerDescription,
-} from "../../core/types.ts";
+import type { OptimizerOptions, TrainingExample, TransformerDescription } from "../../core/types.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
+import { isModelFamily } from "../../core/registry.ts";
 import { builtins } from "../../plugins/mod.ts";
 
 /** What transformers and PEFT gave for one small model: see tests/golden/README.md. */
@@ -68,10 +64,8 @@ export async function readGolden(name: string): Promise<Golden> {
 /** The shape of a recorded model. */
 export async function readDescription(name: string): Promise<TransformerDescription> {
   const config = JSON.parse(await Deno.readTextFile(goldenPath(name, "model", "config.json")));
-  const family = builtins.find((plugin) =>
-    plugin.kind === "model" && plugin.modelTypes.includes(config.model_type)
-  );
-  return (family as ModelFamily).describe(config);
+  return builtins.filter(isModelFamily).find(({ modelTypes }) => modelTypes.includes(config.model_type))!
+    .describe(config);
 }
 
 /** The same GPU, but for the most bytes it says it can bind. */

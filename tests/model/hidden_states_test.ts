@@ -4,7 +4,7 @@ import { checkSpans, layerNumbers } from "../../model/hidden_states.ts";
 import { openLanguageModel, type OpenModel } from "../../model/language_model.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { builtins } from "../../plugins/mod.ts";
-import type { ModelFamily } from "../../core/types.ts";
+import { isModelFamily } from "../../core/mod.ts";
 import { assertClose } from "../close.ts";
 import { gpuTest } from "../kernels/_gpu.ts";
 import { readGoldenClassifier } from "./_classifier.ts";
@@ -14,7 +14,7 @@ import { goldenPath } from "./_golden.ts";
 /** As for logits: f32 against f32 in another order of summation. */
 const CLOSE = { absolute: 2e-4, relative: 1e-4 };
 
-const families = builtins.filter((plugin): plugin is ModelFamily => plugin.kind === "model");
+const families = builtins.filter(isModelFamily);
 
 /** Opens a recorded model with the embedded model's tokenizer, cut to its vocabulary: no text is read here. */
 async function withModel(gpu: Gpu, name: string, work: (model: OpenModel) => Promise<void>): Promise<void> {

@@ -51,6 +51,22 @@ Deno.test("a matrix file may leave out what has a default", async () => {
   });
 });
 
+Deno.test("a model behind an API may answer, but not judge", async () => {
+  const models = { ...SOUND.models, remote: { "model-name": "openai:gpt-4o-mini" } };
+  const answering = {
+    ...withGrid({ "train-answers": "remote", "eval-answers": ["same", "remote"] }),
+    models,
+  };
+  const { grids } = await read(answering);
+  assertEquals(grids[0].axes["train-answers"], ["remote"]);
+  const error = await assertRejects(
+    () => read({ ...withGrid({ model: ["facts", "remote"] }), models }),
+    UserError,
+  );
+  assertStringIncludes(error.message, "grids[0].model[1]");
+  assertStringIncludes(error.message, "name it in train-answers or eval-answers");
+});
+
 Deno.test("a method's settings are the flags of its task, its own options among them", async () => {
   const train = { "max-steps": 3, "lr": 0.01, "target-modules": ["q_proj", "k_proj"], "scale-temp": true };
   const { methods } = await read(withTrain(train));

@@ -1,9 +1,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { UserError } from "../../../core/errors.ts";
-import type { Prompt } from "../../../core/records.ts";
-import { type AnswerOptions, generateAnswers } from "../../../core/stages/generate.ts";
+import { type Prompt, promptText } from "../../../core/records.ts";
+import { type AnswerOptions, generateAnswers, writeAnswers } from "../../../core/stages/generate.ts";
 import { FakeModel, type FakeModelOptions } from "../../../core/testing/fake_model.ts";
-import type { Continuation, GenerationOptions, PromptStyle } from "../../../core/types.ts";
+import type { Continuation, GenerationOptions, PromptStyle, TextModel } from "../../../core/types.ts";
+import { oe } from "../../../plugins/prompt_styles/oe.ts";
 import { all } from "../../plugins/_folders.ts";
 import { generation } from "../_samples.ts";
 
@@ -173,3 +174,42 @@ for (const maxNewTokens of [8, 9]) {
     assertEquals([error.kind, error.where, error.fix], ["usage", "--max-new-tokens", "use less than 8"]);
   });
 }
+
+const GREEDY = { maxNewTokens: 7, temperature: 0, topP: 1, seed: 1 };
+
+Deno.test("writeAnswers() has a model that gives text alone answer as many prompts at once as it allows, and cleans up", async () => {
+  let running = 0, most = 0;
+  const prepared: string[][] = [];
+  const model: TextModel = {
+    name: "remote",
+    concurrency: 2,
+    prepare: (prompts) => Promise.resolve(void prepared.push([...prompts])),
+    async write(prompt, { maxNewTokens }) {
+      most = Math.max(most, ++running);
+      await Promise.resolve();
+      running--;
+      return `\n${prompt.length} ${maxNewTokens}\nmore`;
+    },
+  };
+  const prompts = ["a", "b", "c", "d", "e"].map((id) => generation(id));
+  const outputs: string[] = [];
+  for await (const { index, answer } of writeAnswers(model, prompts, oe, GREEDY)) {
+    outputs[index] = answer.output;
+  }
+  assertEquals(outputs, prompts.map((prompt) => `${promptText(prompt).length} 7`));
+  assertEquals([most, prepared], [2, [prompts.map(promptText)]]);
+});
+
+Deno.test("writeAnswers() names the model and the row where the model throws, and passes on what users can act on", async () => {
+  const failing = (error: Error): TextModel => ({ name: "acme:x", write: () => Promise.reject(error) });
+  const answer = (error: Error) =>
+    Array.fromAsync(writeAnswers(failing(error), [generation("a")], oe, GREEDY));
+  const thrown = await assertRejects(
+    () => answer(new Error("oops")),
+    UserError,
+    'Model "acme:x" threw: oops',
+  );
+  assertEquals([thrown.kind, thrown.where], ["plugin", "row a"]);
+  const own = new UserError({ kind: "data", what: "no", where: "there", fix: "do" });
+  assertEquals(await assertRejects(() => answer(own), UserError), own);
+});
