@@ -151,6 +151,8 @@ export interface Labeler<O extends Options = Options> extends PluginBase<O> {
   readonly kind: "labeler";
   /** What stands behind the colon of `name:argument`, for help; absent if nothing may. */
   readonly argument?: string;
+  /** Names of the labelers that one is made of, by what stands behind the colon; their options are its options too. */
+  members?(argument: string): readonly string[];
   /** Calls of `label` that may be under way at once; 1 if absent. */
   readonly concurrency?: number;
   /** 1 correct, 0 wrong, null undecided. */
@@ -173,7 +175,7 @@ export interface LabelerContext {
   model(name: string): Promise<LanguageModel>;
   /** What `run.json` says of that model. */
   describeModel(name: string): Promise<Json>;
-  /** Opens another labeler by name, with its default options, for one that is made of several. */
+  /** Opens another labeler by name, with those of the options given that it has, for one that is made of several. */
   labeler(name: string): Promise<LabelSession>;
   /** What `run.json` says of that labeler. */
   describeLabeler(name: string): Promise<Json>;

@@ -10,6 +10,7 @@ import {
   type LabelerContext,
   type LabelRequest,
   labelRequest,
+  type NamedLabeler,
   OpenLabeler,
   resolveOptions,
   type Verdict,
@@ -38,9 +39,9 @@ export async function chooseLabeler(
   text: string,
   given: Readonly<Record<string, unknown>>,
 ): Promise<ChosenLabeler> {
-  const { name, plugin, argument } = findLabeler(session.registry, text);
+  const { name, plugin, argument } = findWithMembers(session, text);
   const options = resolveOptions(plugin, given);
-  const context = contextOf(session, argument);
+  const context = contextOf(session, argument, given);
   const revision = await plugin.revision?.(options, context);
   return {
     name,
@@ -56,7 +57,17 @@ export async function chooseLabeler(
 
 /** The labeler that a command line names, whose options are flags too. */
 export function peekLabeler(args: readonly string[], session: Session, otherwise: string): Labeler {
-  return findLabeler(session.registry, peekFlag(args, "strategy").at(-1) ?? otherwise).plugin;
+  return findWithMembers(session, peekFlag(args, "strategy").at(-1) ?? otherwise).plugin;
+}
+
+/** A labeler by name; one that is made of several has the options of all of them. */
+export function findWithMembers(session: Session, text: string): NamedLabeler {
+  const found = findLabeler(session.registry, text), { plugin, argument } = found;
+  const members = plugin.members?.(argument).map((name) => findLabeler(session.registry, name).plugin) ?? [];
+  const all = [...members, plugin];
+  const merged = (part: "defaults" | "help") => Object.assign({}, ...all.map((labeler) => labeler[part]));
+  const incidental = all.flatMap((labeler) => labeler.incidental ?? []);
+  return { ...found, plugin: { ...plugin, defaults: merged("defaults"), help: merged("help"), incidental } };
 }
 
 /** What is kept of a verdict: the label, or all of it where several labelers have voted. */
@@ -134,16 +145,25 @@ export class LabelerOnDemand implements AsyncDisposable {
   }
 }
 
-function contextOf(session: Session, argument: string): LabelerContext {
+function contextOf(
+  session: Session,
+  argument: string,
+  given: Readonly<Record<string, unknown>>,
+): LabelerContext {
+  const member = (name: string) => {
+    const { defaults } = findWithMembers(session, name).plugin;
+    const own = Object.entries(given).filter(([key]) => Object.hasOwn(defaults, key));
+    return chooseLabeler(session, name, Object.fromEntries(own));
+  };
   return {
     argument,
     cacheDir: cacheFolder("replies"),
     warn: note,
     model: (name) => session.model(name),
     describeModel: (name) => session.describeModel(name),
-    labeler: async (name) => await (await chooseLabeler(session, name, {})).open(),
+    labeler: async (name) => await (await member(name)).open(),
     describeLabeler: async (name) => {
-      const { about, options } = await chooseLabeler(session, name, {});
+      const { about, options } = await member(name);
       return {
         ...about as Readonly<Record<string, Json>>,
         ...(Object.keys(options).length > 0 && { options }),

@@ -2,7 +2,6 @@
 import {
   type Dataset,
   exists,
-  findLabeler,
   isHubName,
   type Labeler,
   type MatrixAxes,
@@ -18,6 +17,7 @@ import { EVALUATE_FLAGS } from "./evaluate.ts";
 import type { FlagSet, FlagValues } from "./_flags.ts";
 import { LABEL_FLAGS, OUTPUT_FLAGS } from "./generate.ts";
 import { JsonPlace } from "./_json_place.ts";
+import { findWithMembers } from "./_labeler.ts";
 import { optionFlags, optionsOf } from "./_options.ts";
 import type { Session } from "./_session.ts";
 
@@ -160,7 +160,7 @@ function readLabeler(session: Session, node: JsonPlace | undefined): Labeler {
   const text = node?.text() ?? LABEL_FLAGS.strategy.default;
   const known = session.registry.list("labeler").map(({ plugin }) => plugin.name);
   if (known.includes(splitName(text.replace(/^fuzzy_/, "fuzzy:")).name)) {
-    return findLabeler(session.registry, text).plugin;
+    return findWithMembers(session, text).plugin;
   }
   throw node!.unknown("labeler", known);
 }

@@ -27,6 +27,7 @@ export const multi: Labeler<MultiOptions> = {
   argument: "<a>,<b>,<c>",
   defaults: { unanimous: false },
   help: { unanimous: "decide only where all labelers agree" },
+  members: namesIn,
   revision: async (_, context) =>
     await Promise.all(namesIn(context.argument).map((name) => context.describeLabeler(name))),
   open: (options, context) => MultiSession.open(options, context),

@@ -104,3 +104,24 @@ Deno.test("generate labels refuses a multi of an unknown labeler by its name", (
     assertEquals(code, 2);
     assertStringIncludes(stderr, 'did you mean "substring"?');
   }));
+
+Deno.test("generate labels hands a flag to each labeler of a multi that has it", () =>
+  withFolder(async (folder) => {
+    await using endpoint = FakeEndpoint.start(() => "Yes");
+    const dataset = await writeOutputs(folder);
+    const args = [
+      "labels",
+      `--dataset=offline:${dataset}`,
+      "--strategy=multi:substring,fuzzy:knows",
+      `--log-dir=${folder}/run`,
+    ];
+    const env = { OPENAI_BASE_URL: endpoint.url, XDG_CACHE_HOME: join(folder, "cache") };
+    const price = ["--max-cost=0.00000001", "--price-input=1", "--price-output=1"];
+    const stopped = await ended(start("generate", [...args, ...price], env));
+    assertEquals(stopped.code, 5, stopped.stderr);
+    assertEquals(endpoint.seen.length, 0);
+    const refused = await ended(start("generate", [...args, "--threshold=1"], env));
+    assertStringIncludes(refused.stderr, 'Unknown flag "--threshold"');
+    const { stdout } = await ended(start("generate", [...args, "--help"], env));
+    assertMatch(stdout, /--unanimous[^]*--max-cost|--max-cost[^]*--unanimous/);
+  }));
