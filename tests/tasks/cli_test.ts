@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { exists } from "../../core/mod.ts";
 import { available, NO_DRIVER, ROOT, run, start, succeed, withFolder, writeLabels } from "./_cli.ts";
 
@@ -87,7 +88,7 @@ Deno.test.each([
   },
   {
     command: "generate outputs",
-    args: [...OUTPUTS, `--plugin=${ACME}`, `--plugin=${ACME}`],
+    args: [...OUTPUTS, `--plugin=${ACME}`, `--plugin=${pathToFileURL(ACME).href}`],
     what: 'share the name "acme/colours"',
   },
   {
