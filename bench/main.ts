@@ -11,6 +11,7 @@ import { benchSurvival, benchThroughput, type Throughput } from "./labels.ts";
 import { benchLoad, largeDescription, type LoadResult, writeRandomCheckpoint } from "./load.ts";
 import { benchMatmul, type MatmulResult } from "./matmul.ts";
 import { benchModel, type ModelResult } from "./model.ts";
+import { benchTrainings, type TrainingTime } from "./training.ts";
 
 const FLAGS = defineFlags({
   "rounds": {
@@ -29,6 +30,10 @@ const FLAGS = defineFlags({
     help: "instead, label through an endpoint on this machine; then so many rows under bad conditions",
     least: 2,
   },
+  "trainings": {
+    type: "string",
+    help: "instead, train lora-prompt and query-lora in turn on labels, as in offline:<run>/labels",
+  },
   "read-rows": {
     type: "number",
     help: "instead, read made-up tables of so many rows, beside Python's libraries",
@@ -42,8 +47,13 @@ const task: Task = {
   example: "deno task bench --json",
   flags: FLAGS,
   async run(args, session) {
-    const { rounds, "load-bytes": loadBytes, labels, "read-rows": readRows } =
+    const { rounds, "load-bytes": loadBytes, labels, "read-rows": readRows, trainings } =
       parseFlags(this.command, FLAGS, args).values;
+    if (trainings !== undefined) {
+      const times = await benchTrainings(session, trainings);
+      print(trainingTable(times));
+      return times;
+    }
     if (readRows !== undefined) {
       const results = await benchReading(readRows);
       print(readTable(results));
@@ -94,6 +104,19 @@ async function benchLoading(gpu: Gpu, bytes: number): Promise<readonly LoadResul
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+function trainingTable(times: readonly TrainingTime[]): string {
+  return table(
+    ["training", "steps", "s in steps", "s in looks at validation rows", "share of the first"],
+    times.map(({ method, steps, stepSeconds, lookSeconds, share }) => [
+      method,
+      String(steps),
+      stepSeconds.toFixed(1),
+      lookSeconds.toFixed(1),
+      share.toFixed(2),
+    ]),
+  );
 }
 
 function loadTable(results: readonly LoadResult[]): string {
