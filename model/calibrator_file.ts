@@ -2,7 +2,14 @@
 import { join } from "node:path";
 import type { Calibrator } from "../core/calibrators.ts";
 import { dataError, exists, readJson, writeJsonAtomic } from "../core/files.ts";
-import { findTemperature, loadTemperature, saveTemperature, TEMPERATURE_FILE } from "./temperature_file.ts";
+import {
+  ANSWER_FILE,
+  findTemperature,
+  loadTemperature,
+  readTemperature,
+  saveTemperature,
+  TEMPERATURE_FILE,
+} from "./temperature_file.ts";
 
 /** What every other calibrator than a temperature is kept in. */
 export const CALIBRATOR_FILE = "calibrator.json";
@@ -26,10 +33,19 @@ export async function hasCalibrator(folder: string): Promise<boolean> {
   return await exists(join(folder, CALIBRATOR_FILE)) || await findTemperature(folder) !== undefined;
 }
 
-/** The calibrator in a checkpoint's folder. @throws {UserError} of kind `data` if none was fitted, or it is damaged */
-export async function loadCalibrator(folder: string): Promise<Calibrator> {
-  const path = join(folder, CALIBRATOR_FILE);
-  if (!await exists(path)) return { kind: "temperature", temperature: await loadTemperature(folder) };
+/**
+ * The calibrator in a checkpoint's folder.
+ *
+ * @param ofAnswers whether it is that of the model's own answers, which the research code keeps in another file
+ * @throws {UserError} of kind `data` if none was fitted, or it is damaged
+ */
+export async function loadCalibrator(folder: string, ofAnswers = false): Promise<Calibrator> {
+  const path = join(folder, CALIBRATOR_FILE), answers = join(folder, ANSWER_FILE);
+  if (!await exists(path)) {
+    const isTheirs = ofAnswers && await findTemperature(folder) === undefined && await exists(answers);
+    const temperature = isTheirs ? await readTemperature(answers) : await loadTemperature(folder);
+    return { kind: "temperature", temperature };
+  }
   const calibrator = await readJson(path) as Calibrator;
   if (isSound(calibrator)) return calibrator;
   throw dataError("It holds no usable calibrator", path, "fit it again, with --scale-temp");

@@ -16,7 +16,7 @@ const FILES = [
 ] as const;
 
 /** What the research code calls the temperature of a model's own answers. */
-const ANSWER_FILE = "temperature_head.bin";
+export const ANSWER_FILE = "temperature_head.bin";
 
 /** Writes a temperature into an adapter's folder; gives back the path of the file. */
 export async function saveTemperature(folder: string, temperature: number): Promise<string> {

@@ -12,7 +12,7 @@ import {
   UserError,
 } from "../core/mod.ts";
 import { readEvaluations, type StoredEvaluation } from "./_evaluations.ts";
-import { chooseMetrics, directions } from "./evaluate.ts";
+import { chooseMetrics, directions } from "./_metrics.ts";
 import { defineFlags, parseFlags, splitPositionals, type Values } from "./_flags.ts";
 import { note, print } from "./_io.ts";
 import { ProgressBar } from "./_progress.ts";

@@ -11,7 +11,6 @@ import {
   type Method,
   type Metric,
   type Options,
-  predictConfidence,
   type Prediction,
   type PredictionRow,
   readJson,
@@ -28,12 +27,11 @@ import {
   writePredictions,
 } from "../core/mod.ts";
 import { loadCalibrator } from "../model/calibrator_file.ts";
-import { defaultMetrics } from "../plugins/mod.ts";
 import { answerLogits } from "./_answer_logits.ts";
 import { checkMethod } from "./_calibrate.ts";
 import type { Agreement } from "./_agreement.ts";
 import { collect } from "./_collect.ts";
-import { countingModel, type TokenCount } from "./_counting_model.ts";
+import type { TokenCount } from "./_counting_model.ts";
 import {
   aboutRun,
   announceSkip,
@@ -49,12 +47,14 @@ import {
 } from "./_common.ts";
 import { defineFlags, type FlagSet, parseFlags, peekFlag, type Values } from "./_flags.ts";
 import { print } from "./_io.ts";
+import { chooseMetrics, directions } from "./_metrics.ts";
 import { checkStyle, chooseMode, type Mode } from "./_modes.ts";
-import { chooseLabeler, type ChosenLabeler, labelAll, LabelerOnDemand, peekLabeler } from "./_labeler.ts";
+import { judge } from "./_judge.ts";
+import { chooseLabeler, type ChosenLabeler, labelAll, peekLabeler } from "./_labeler.ts";
 import { optionFlags, optionsOf, peekDataset, peekMethod } from "./_options.ts";
 import { ProgressBar } from "./_progress.ts";
 import type { Session } from "./_session.ts";
-import { type Better, metricsTable } from "./_table.ts";
+import { metricsTable } from "./_table.ts";
 import { runTask, type Task } from "./_task.ts";
 
 /** Flags of the task. */
@@ -178,7 +178,9 @@ async function evaluateSplit(
   const maxNewTokens = flags["max-new-tokens"] ?? mode.maxNewTokens ?? style.maxNewTokens;
   const adapter = peft === undefined ? null : await session.describeAdapter(peft);
   if (checkpoint !== undefined) await checkMethod(checkpoint, method, options);
-  const calibrator = flags["scale-temp"] === undefined ? undefined : await loadCalibrator(checkpoint!);
+  const calibrator = flags["scale-temp"] === undefined
+    ? undefined
+    : await loadCalibrator(checkpoint!, flags["scale-temp"] === "logits");
   const folder = run.file("metrics", chosen.name.replace(/[^\w.-]+/g, "_"), split);
   const predictionsPath = join(folder, "predictions.csv"), metricsPath = join(folder, "metrics.json");
   const inputs = {
@@ -217,25 +219,27 @@ async function evaluateSplit(
       });
       if (mode.stored) checkStored(rows, flags);
       const model = await session.deferredModel(modelName, chooseDtype(flags.dtype), flags["cache-dir"]);
-      const measure = async (labeled: readonly Labeled[], agreement?: Agreement) => {
-        const predictions: Prediction[] = [];
-        using progress = new ProgressBar(`${chosen.name} confidence`);
-        await using comparing = new LabelerOnDemand(labeler);
-        const context = {
-          options,
-          rng: createRng(seed).split("predict"),
-          batchSize,
-          progress,
-          checkpoint,
-          style,
-          label: comparing.label,
+      const measure = (labeled: readonly Labeled[], agreement?: Agreement) => {
+        const asked = { model, rows: labeled, method, options, checkpoint, calibrator, style, labeler };
+        const kept = {
+          journal: join(folder, "confidences.journal"),
+          inputs,
+          title: `${chosen.name} confidence`,
         };
-        const counting = countingModel(model, labeled);
-        for await (const row of predictConfidence(counting.model, labeled, method, context, calibrator)) {
-          predictions.push(row);
-        }
+        return judge(
+          { ...asked, ...kept, batchSize, seed },
+          (predictions, tokens) => write(labeled, predictions, tokens, agreement),
+        );
+      };
+      const write = async (
+        labeled: readonly Labeled[],
+        predictions: readonly Prediction[],
+        tokens: TokenCount,
+        agreement?: Agreement,
+      ) => {
         const rng = () => createRng(seed).split("bootstrap");
         const summary = summarise(predictions, metrics, rng());
+        using progress = new ProgressBar(`${chosen.name} options`);
         const beside = mode.answerLogits &&
           await answerLogits(model, labeled, { batchSize, progress, metrics, rng: rng() });
         await writePredictions(predictionsPath, predictions);
@@ -252,7 +256,7 @@ async function evaluateSplit(
           ...summary,
           ...(beside && { answerLogits: beside }),
           ...(agreement && { agreement }),
-          tokensPerQuestion: perQuestion(counting.count, labeled.length),
+          tokensPerQuestion: perQuestion(tokens, labeled.length),
           seconds: Math.round((performance.now() - started) / 10) / 100,
         });
         return [predictionsPath, metricsPath];
@@ -340,26 +344,6 @@ async function peekPlugins(args: readonly string[], session: Session) {
 async function pluginFlags(args: readonly string[], session: Session): Promise<FlagSet> {
   const { method, labeler, dataset } = await peekPlugins(args, session);
   return { ...optionFlags(dataset), ...optionFlags(labeler), ...(method.train ? {} : optionFlags(method)) };
-}
-
-/** The metrics of these names, all of them for `all`, or without names the usual ones and those that users load. */
-export function chooseMetrics(session: Session, names: readonly string[]): readonly Metric[] {
-  const all = session.registry.list("metric");
-  if (names.length === 0) {
-    return all.filter(({ plugin: { name }, origin }) =>
-      origin !== "built-in" || defaultMetrics.includes(name)
-    )
-      .map(({ plugin }) => plugin);
-  }
-  const chosen = names.flatMap((name) => name === "all" ? all : [session.registry.get("metric", name)]);
-  return [...new Set(chosen.map(({ plugin }) => plugin))];
-}
-
-/** Which end of each metric's scale is good. */
-export function directions(session: Session): Better {
-  return Object.fromEntries(
-    session.registry.list("metric").map(({ plugin: { name, better } }) => [name, better]),
-  );
 }
 
 /** Means over datasets, from their predictions. */

@@ -1,6 +1,7 @@
 /** `deno task play`: ask a model, and see how sure it is of each answer. */
-import { UserError } from "../core/mod.ts";
+import { type Method, resolveOptions, UserError } from "../core/mod.ts";
 import { hasCalibrator, loadCalibrator } from "../model/calibrator_file.ts";
+import { checkMethod } from "./_calibrate.ts";
 import { Chat, type Judge } from "./_chat.ts";
 import { chatInPipe } from "./_chat_pipe.ts";
 import { chatInTerminal, judgeText } from "./_chat_terminal.ts";
@@ -49,7 +50,7 @@ async function play(session: Session, flags: Values<typeof PLAY_FLAGS>): Promise
     maxNewTokens: flags["max-new-tokens"],
   });
   const find = (name: string, ifFitted: boolean) =>
-    findJudge(session, name, scale !== undefined && { ifFitted });
+    findJudge(session, name, method, scale !== undefined && { ifFitted, ofAnswers: scale === "logits" });
   if (adapter !== undefined) await chat.useJudge(await find(adapter, false));
   if (!terminal) {
     note(judgeText(chat.judge));
@@ -66,15 +67,17 @@ async function play(session: Session, flags: Values<typeof PLAY_FLAGS>): Promise
 async function findJudge(
   session: Session,
   name: string,
-  scaled: false | { readonly ifFitted: boolean },
+  method: Method,
+  scaled: false | { readonly ifFitted: boolean; readonly ofAnswers: boolean },
 ): Promise<Judge> {
   const checkpoint = await session.adapterFolder(name);
   await checkpointFiles(checkpoint);
+  await checkMethod(checkpoint, method, resolveOptions(method, {}));
   if (!scaled) return { name, checkpoint };
-  if (scaled.ifFitted && !await hasCalibrator(checkpoint)) {
+  if (scaled.ifFitted && !scaled.ofAnswers && !await hasCalibrator(checkpoint)) {
     return { name, checkpoint, unfitted: true };
   }
-  return { name, checkpoint, calibrator: await loadCalibrator(checkpoint) };
+  return { name, checkpoint, calibrator: await loadCalibrator(checkpoint, scaled.ofAnswers) };
 }
 
 function checkSampling({ temperature, "top-p": topP }: Values<typeof PLAY_FLAGS>): void {

@@ -38,6 +38,17 @@ Deno.test("a checkpoint has one calibrator: the one that was fitted last", () =>
     }
   }));
 
+Deno.test("loadCalibrator() takes the research code's temperature of answers for answers alone, unless another is there", () =>
+  withFolder(async (folder) => {
+    const theirs = new URL("../golden/torch_files/temperature_head.bin", import.meta.url);
+    await Deno.copyFile(theirs, join(folder, "temperature_head.bin"));
+    const found = await loadCalibrator(folder, true);
+    assertAlmostEquals(found.kind === "temperature" ? found.temperature : NaN, Math.exp(0.125), 1e-7);
+    await assertRejects(() => loadCalibrator(folder), UserError, "is not used here");
+    await saveCalibrator(folder, { kind: "platt", slope: 2, intercept: 0 });
+    assertEquals((await loadCalibrator(folder, true)).kind, "platt");
+  }));
+
 Deno.test("loadCalibrator() of a folder without one says how to get it", () =>
   withFolder(async (folder) => {
     const error = await assertRejects(() => loadCalibrator(folder), UserError, "No temperature was fitted");
