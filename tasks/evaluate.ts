@@ -50,7 +50,7 @@ import { print } from "./_io.ts";
 import { chooseMetrics, directions } from "./_metrics.ts";
 import { checkStyle, chooseMode, type Mode } from "./_modes.ts";
 import { judge } from "./_judge.ts";
-import { chooseLabeler, type ChosenLabeler, labelAll, peekLabeler } from "./_labeler.ts";
+import { chooseLabeler, type ChosenLabeler, labelAll, type LabelUsage, peekLabeler } from "./_labeler.ts";
 import { optionFlags, optionsOf, peekDataset, peekMethod } from "./_options.ts";
 import { ProgressBar } from "./_progress.ts";
 import type { Session } from "./_session.ts";
@@ -202,10 +202,14 @@ async function evaluateSplit(
     ...(mode.answerLogits && { answerLogits: true }),
   };
   const name = `metrics/${chosen.name}/${split}`;
+  let spent: LabelUsage = {};
   const outcome = await run.stage(name, {
     inputs,
     whenChanged,
-    about: () => aboutRun(session),
+    about: async () => ({
+      ...await aboutRun(session),
+      ...(Object.keys(spent).length > 0 && { labelling: spent }),
+    }),
     work: async () => {
       const started = performance.now();
       const rows = await loadPrompts({
@@ -280,8 +284,10 @@ async function evaluateSplit(
         const all = { answers: answered, labeler, seed, journal: join(folder, "labels.journal"), inputs };
         return await labelAll(
           { ...all, title: `${chosen.name} label` },
-          (labels, _, agreement) =>
-            measure(answered.map((row, index) => ({ ...row, label: labels[index] })), agreement),
+          (labels, usage, agreement) => {
+            spent = usage;
+            return measure(answered.map((row, index) => ({ ...row, label: labels[index] })), agreement);
+          },
         );
       });
     },

@@ -17,7 +17,9 @@ export type FakeReply =
 export interface SeenRequest {
   /** Below the base URL, as in `/chat/completions`. */
   readonly path: string;
+  /** GET or POST. */
   readonly method: string;
+  /** The key among them. */
   readonly headers: Headers;
   /** Parsed, where it is JSON. */
   // deno-lint-ignore no-explicit-any

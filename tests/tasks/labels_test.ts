@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { createRng, readRows } from "../../core/mod.ts";
 import { FakeEndpoint, type FakeReply } from "../../core/testing/mod.ts";
-import { ended, run, start, withFolder } from "./_cli.ts";
+import { available, ended, run, start, withFolder } from "./_cli.ts";
 
 const KEY = "secret-of-the-user-1234567890";
 
@@ -155,3 +155,38 @@ Deno.test("generate labels --batch-api goes on with its batch after a kill", () 
     const begun = endpoint.seen.filter(({ method, path }) => method === "POST" && path === "/batches").length;
     assertEquals([begun, endpoint.seen.filter(({ path }) => path === "/chat/completions").length], [1, 0]);
   }));
+
+Deno.test({
+  name: "evaluate has a grader label its answers, and a method compare others with them",
+  ignore: !available,
+  fn: () =>
+    withFolder(async (folder) => {
+      const same =
+        /(?:correct answer for this problem is|Student A submitted the answer): (.*)\n .*submitted the answer: \1\n/;
+      await using endpoint = FakeEndpoint.start(({ messages }) =>
+        same.test(messages[1].content) ? "Yes" : "No"
+      );
+      const { code, stderr } = await run(
+        "evaluate",
+        [
+          ...[
+            "--dataset=facts",
+            "--prompt-style=oe",
+            "--model-name=facts",
+            "--limit=12",
+            `--log-dir=${join(folder, "run")}`,
+          ],
+          ...["--strategy=fuzzy:judge", "--concurrency=5", "--method=sampling", "--samples=3"],
+        ],
+        environment(endpoint, folder),
+      );
+      assertEquals(code, 0, stderr);
+      const { stages } = JSON.parse(await Deno.readTextFile(join(folder, "run", "run.json")));
+      const { inputs, about } = stages["metrics/facts/test"];
+      assertEquals([inputs.labeler.argument, inputs.labelerOptions.maxTokens], ["judge", 16]);
+      const asked = endpoint.seen.map(({ body }) => body.messages[1].content);
+      const key = asked.filter((content) => content.includes("correct answer")).length;
+      assertEquals(about.labelling.requests, key);
+      assert(key > 0 && asked.some((content) => content.includes("Student B")), `${key} of ${asked.length}`);
+    }),
+});

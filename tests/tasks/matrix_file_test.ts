@@ -29,6 +29,23 @@ async function read(contents: unknown) {
   return file!;
 }
 
+Deno.test("a matrix file may name a labeler with what stands behind its colon, and its options", async () => {
+  const { answers } = await read({
+    ...SOUND,
+    answers: { strategy: "fuzzy_judge", concurrency: 5, kshot: 1 },
+  });
+  assertEquals(answers, {
+    outputs: { kshot: 1 },
+    labels: { strategy: "fuzzy_judge" },
+    labelerOptions: { concurrency: 5 },
+  });
+  const error = await assertRejects(
+    () => read({ ...SOUND, answers: { strategy: "substring", concurrency: 5 } }),
+    UserError,
+  );
+  assertStringIncludes(error.what, "concurrency");
+});
+
 Deno.test("a matrix file may leave out what has a default", async () => {
   const { metrics, peers, grids, answers, models } = await read(SOUND);
   assertEquals({ metrics, peers, answers, models }, {
