@@ -10,6 +10,7 @@
 export type {
   Adapter,
   AdapterInfo,
+  AdapterQuery,
   ChatMessage,
   ChatOptions,
   ChoiceScore,
@@ -71,8 +72,21 @@ export { dataError, EXIT_CODES, nearest, redact, suggestion, UserError } from ".
 export type { ErrorKind, ErrorParts } from "./core/mod.ts";
 export { listedChoices } from "./core/mod.ts";
 export { answerText, renderPrompt } from "./core/mod.ts";
-export { answerTokens, encodeWithin, queryText, queryTokens, ROMAN_CHOICE } from "./core/mod.ts";
-export type { QueryFormat } from "./core/mod.ts";
+export {
+  answerTokens,
+  encodePrompt,
+  encodeQuery,
+  encodeWithin,
+  findAnswers,
+  QUERY_FORMATS,
+  queryFormat,
+  queryText,
+  queryTokens,
+  ROMAN_CHOICE,
+} from "./core/mod.ts";
+export type { QueryFormat, QueryOptions } from "./core/mod.ts";
+export { CHAT_INSTRUCTION, CHAT_USES, checkChat, encodeChat, usesChat } from "./core/mod.ts";
+export type { ChatUse } from "./core/mod.ts";
 export { createRng } from "./core/mod.ts";
 export type { Rng } from "./core/mod.ts";
 export {
@@ -279,6 +293,7 @@ export { loraPrompt } from "./plugins/methods/lora_prompt.ts";
 export type { LoraPromptOptions } from "./plugins/methods/lora_prompt.ts";
 export { queryLora } from "./plugins/methods/query_lora.ts";
 export type { QueryLoraOptions } from "./plugins/methods/query_lora.ts";
+export type { QueryMethodOptions } from "./plugins/methods/query.ts";
 export { HEADS, POSITIONS } from "./plugins/methods/class_features.ts";
 export type { Position } from "./plugins/methods/class_features.ts";
 export { loraProbe } from "./plugins/methods/lora_probe.ts";

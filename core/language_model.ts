@@ -115,12 +115,18 @@ export interface LoraOptions {
   readonly invocationTokens?: readonly number[];
 }
 
+/** How an adapter was taught to be asked whether an answer is right. */
+export interface AdapterQuery {
+  /** The words of the question, as in `roman_choice`. */
+  readonly queryFormat?: string;
+  /** Whether it is a turn of a chat, behind the model's answer; else it follows the answer as plain text. */
+  readonly queryChat?: boolean;
+}
+
 /** What an adapter's folder says besides. */
-export interface AdapterInfo {
+export interface AdapterInfo extends AdapterQuery {
   /** The model it was trained on, as its author named it; perhaps not the one it is used with. */
   readonly baseModel?: string;
-  /** How it was taught to be asked whether an answer is right, as in `roman_choice`, if its folder says so. */
-  readonly queryFormat?: string;
   /** Whether a fitted temperature belongs to it: its folder holds one, or its settings say that one is used. */
   readonly temperature: boolean;
 }
@@ -336,8 +342,8 @@ export interface LanguageModel {
   createAdapter(options: LoraOptions, rng: Rng): Promise<Adapter>;
   /** An adapter from a folder in PEFT's format. */
   loadAdapter(folder: string): Promise<Adapter>;
-  /** Writes `adapter_config.json` and `adapter_model.safetensors`, as PEFT reads them. */
-  saveAdapter(adapter: Adapter, folder: string): Promise<void>;
+  /** Writes `adapter_config.json` and `adapter_model.safetensors`, as PEFT reads them, and how it is to be asked. */
+  saveAdapter(adapter: Adapter, folder: string, asked?: AdapterQuery): Promise<void>;
   /** A trainer for an adapter; `seed` sets its dropout. */
   createTrainer(
     adapter: Adapter,

@@ -78,8 +78,21 @@ export type { PluginByKind, Registered } from "./registry.ts";
 export { cacheFolder } from "./paths.ts";
 export { readPredictions, writePredictions } from "./predictions.ts";
 export type { PredictionRow } from "./predictions.ts";
-export { answerTokens, encodeWithin, queryText, queryTokens, ROMAN_CHOICE } from "./query.ts";
-export type { QueryFormat } from "./query.ts";
+export {
+  answerTokens,
+  encodePrompt,
+  encodeQuery,
+  encodeWithin,
+  findAnswers,
+  QUERY_FORMATS,
+  queryFormat,
+  queryText,
+  queryTokens,
+  ROMAN_CHOICE,
+} from "./query.ts";
+export type { QueryFormat, QueryOptions } from "./query.ts";
+export { CHAT_INSTRUCTION, CHAT_USES, checkChat, encodeChat, usesChat } from "./chat.ts";
+export type { ChatUse } from "./chat.ts";
 export { redact } from "./redact.ts";
 export { binEdges } from "./reliability.ts";
 export { createRng } from "./rng.ts";
@@ -119,6 +132,7 @@ export { answerText, renderPrompt } from "./wording.ts";
 export type {
   Adapter,
   AdapterInfo,
+  AdapterQuery,
   ChatMessage,
   ChatOptions,
   ChoiceScore,

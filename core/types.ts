@@ -15,6 +15,7 @@ import type { TransformerDescription } from "./transformer.ts";
 export type {
   Adapter,
   AdapterInfo,
+  AdapterQuery,
   ChatMessage,
   ChatOptions,
   ClassifierHead,
@@ -246,6 +247,8 @@ export interface MethodContext<O extends Options = Options> {
   readonly progress: ProgressSink;
   /** The style of the prompts, for methods that have the model answer them again. */
   readonly style?: PromptStyle;
+  /** Whether the answers were given in the model's chat template, for methods that read or write them again. */
+  readonly chat?: boolean;
   /** The labeler the user chose, for methods that compare answers; see {@linkcode LabelRequest.twoAnswers}. */
   readonly label?: (answer: LabelRequest) => Promise<Label>;
 }

@@ -1,15 +1,13 @@
 /** PEFT's `adapter_config.json`: what of it is understood, what changes nothing, and what is refused. */
 import { dataError, writeJsonAtomic } from "../core/files.ts";
-import type { LoraOptions } from "../core/types.ts";
+import type { AdapterQuery, LoraOptions } from "../core/types.ts";
 import { readConfigFile } from "./config_file.ts";
 
 /** An adapter's settings. */
-export interface AdapterConfig {
+export interface AdapterConfig extends AdapterQuery {
   readonly options: LoraOptions;
   /** The model it was trained on, as its author named it. */
   readonly baseModel?: string;
-  /** How it was taught to be asked; the research code's released adapters say so. */
-  readonly queryFormat?: string;
   /** Whether its settings say that its logits are divided by a fitted temperature. */
   readonly usesTemperature: boolean;
 }
@@ -29,6 +27,7 @@ const READ: ReadonlySet<string> = new Set([
   "lora_bias",
   "lora_dropout",
   "peft_type",
+  "query_chat",
   "query_format",
   "r",
   "rank_pattern",
@@ -68,6 +67,7 @@ export async function writeAdapterConfig(
   path: string,
   options: LoraOptions,
   baseModel: string,
+  { queryFormat, queryChat }: AdapterQuery = {},
 ): Promise<void> {
   const { excludeModules, layersToTransform, layersPattern, useRslora, loraBias, rankPattern, alphaPattern } =
     options;
@@ -93,6 +93,9 @@ export async function writeAdapterConfig(
     ...(rankPattern ? { rank_pattern: rankPattern } : {}),
     ...(alphaPattern ? { alpha_pattern: alphaPattern } : {}),
     ...(invocationTokens ? { alora_invocation_tokens: invocationTokens } : {}),
+    // The research code's adapters say it in the same place; PEFT leaves it aside.
+    ...(queryFormat ? { query_format: queryFormat } : {}),
+    ...(queryChat ? { query_chat: true } : {}),
   });
 }
 
@@ -117,6 +120,7 @@ export async function readAdapterConfig(path: string): Promise<AdapterConfig> {
     options: readOptions(fields),
     ...present("baseModel", fields.optional("base_model_name_or_path", "a name", isText)),
     ...present("queryFormat", fields.optional("query_format", "a name", isText)),
+    ...(fields.flag("query_chat") ? { queryChat: true } : {}),
     usesTemperature: fields.flag("use_temperature"),
   };
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { FeatureCache } from "../core/feature_cache.ts";
 import type {
   Adapter,
+  AdapterQuery,
   ClassifierHead,
   ClassifierShape,
   ClassifierTrainer,
@@ -224,8 +225,8 @@ class Deferred implements DeferredModel {
     return await (await this.#open()).loadAdapter(folder);
   }
 
-  async saveAdapter(adapter: Adapter, folder: string): Promise<void> {
-    await (await this.#open()).saveAdapter(adapter, folder);
+  async saveAdapter(adapter: Adapter, folder: string, asked?: AdapterQuery): Promise<void> {
+    await (await this.#open()).saveAdapter(adapter, folder, asked);
   }
 
   createTrainer(

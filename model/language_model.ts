@@ -3,6 +3,7 @@ import { basename, join } from "node:path";
 import { dataError, exists, readText } from "../core/files.ts";
 import type {
   Adapter,
+  AdapterQuery,
   ClassifierHead,
   ClassifierShape,
   ClassifierTrainer,
@@ -263,8 +264,8 @@ class LlamaLanguageModel implements OpenModel {
     return loadAdapter(this.transformer.gpu, this.description, folder);
   }
 
-  saveAdapter(adapter: Adapter, folder: string): Promise<void> {
-    return saveAdapter(ownAdapter(adapter)!, folder, this.name);
+  saveAdapter(adapter: Adapter, folder: string, asked?: AdapterQuery): Promise<void> {
+    return saveAdapter(ownAdapter(adapter)!, folder, this.name, asked);
   }
 
   createTrainer(

@@ -1,7 +1,7 @@
 /** PEFT's files for a LoRA adapter: `adapter_config.json` and `adapter_model.safetensors`. */
 import { join } from "node:path";
 import { dataError } from "../core/files.ts";
-import type { LoraOptions, TransformerDescription } from "../core/types.ts";
+import type { AdapterQuery, LoraOptions, TransformerDescription } from "../core/types.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import { LoraAdapter, type LoraSite } from "./adapter.ts";
 import { readAdapterConfig, writeAdapterConfig } from "./adapter_config.ts";
@@ -12,7 +12,12 @@ import { findTemperature } from "./temperature_file.ts";
 const CONFIG = "adapter_config.json", WEIGHTS = "adapter_model.safetensors";
 
 /** Writes an adapter so that PEFT loads it; `baseModel` is the name of the model it belongs to. */
-export async function saveAdapter(adapter: LoraAdapter, folder: string, baseModel: string): Promise<void> {
+export async function saveAdapter(
+  adapter: LoraAdapter,
+  folder: string,
+  baseModel: string,
+  asked?: AdapterQuery,
+): Promise<void> {
   const values = await adapter.gpu.readF32(adapter.values);
   const tensors = adapter.sites.flatMap((site) =>
     partsOf(site).map((part): NamedTensor => ({
@@ -22,7 +27,7 @@ export async function saveAdapter(adapter: LoraAdapter, folder: string, baseMode
     }))
   );
   await writeSafetensors(join(folder, WEIGHTS), tensors, { format: "pt" });
-  await writeAdapterConfig(join(folder, CONFIG), adapter.options, baseModel);
+  await writeAdapterConfig(join(folder, CONFIG), adapter.options, baseModel, asked);
 }
 
 /**

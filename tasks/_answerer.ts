@@ -1,6 +1,7 @@
 /** Whoever answers the questions of a dataset: a model on this machine's GPU, or one behind an API. */
 import {
   cacheFolder,
+  type ChatUse,
   generateAnswers,
   type Generation,
   type GenerationOptions,
@@ -10,6 +11,7 @@ import {
   resolveOptions,
   type TextModel,
   UserError,
+  usesChat,
   writeAnswers,
 } from "../core/mod.ts";
 import type { WeightType } from "../model/weights.ts";
@@ -25,11 +27,13 @@ export interface Answerer {
   readonly about: Json;
   /** What its work needs besides, or costs, for `run.json`. */
   circumstances(): Promise<Readonly<Record<string, Json>>>;
+  /** Whether questions are put into its chat template; one behind an API sees to that itself. */
+  chats(use: ChatUse): Promise<boolean>;
   /** Answers, as they are finished, with the index of their prompt. */
   answer(
     prompts: readonly Prompt[],
     style: PromptStyle,
-    options: GenerationOptions,
+    options: GenerationOptions & { readonly chat?: boolean },
   ): AsyncIterable<{ readonly index: number; readonly answer: Generation }>;
   /** What it has cost so far, in a few words. */
   note(): string;
@@ -49,6 +53,7 @@ export async function chooseAnswerer(
     return {
       about: await session.describeModel(name, dtype),
       circumstances: () => aboutRun(session),
+      chats: async (use) => usesChat(await session.tokenizer(name), use),
       async *answer(prompts, style, options) {
         yield* generateAnswers(await session.model(name, dtype), prompts, style, options);
       },
@@ -77,6 +82,7 @@ export async function chooseAnswerer(
     },
     circumstances: () =>
       Promise.resolve({ command: session.command, deno: Deno.version.deno, ...model?.usage?.() }),
+    chats: () => Promise.resolve(false),
     async *answer(prompts, style, options) {
       if (prompts.length === 0) return;
       model ??= await plugin.open(settings, context);

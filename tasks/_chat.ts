@@ -1,7 +1,9 @@
 import {
   type Calibrator,
   type ChatMessage,
+  type ChatUse,
   createRng,
+  encodeChat,
   generateAnswers,
   type Labeled,
   type LanguageModel,
@@ -11,12 +13,8 @@ import {
   promptText,
   resolveOptions,
   UserError,
+  usesChat,
 } from "../core/mod.ts";
-
-/** The research code's instruction for chat models. */
-const SYSTEM =
-  "You are an expert who responds with concise, correct answers. Directly state the answer without " +
-  "phrases like 'the correct answer is'";
 
 /** Tokens of a chat model's answer when the user names no limit; a base model's are the prompt style's to say. */
 const CHAT_TOKENS = 100;
@@ -29,6 +27,8 @@ export interface ChatOptions {
   readonly seed: number;
   /** The style's own if absent. */
   readonly maxNewTokens?: number;
+  /** Whether the conversation is put into the model's chat template; `auto` if absent. */
+  readonly chat?: ChatUse;
 }
 
 /** Whose confidence is asked. */
@@ -69,6 +69,7 @@ export class Chat {
   readonly #style: PromptStyle;
   readonly #method: Method;
   readonly #options: ChatOptions;
+  readonly #remembers: boolean;
   #judge = UNTUNED;
   #turns: ChatMessage[] = [];
   #asked = 0;
@@ -79,13 +80,14 @@ export class Chat {
     this.#style = style;
     this.#method = method;
     this.#options = options;
+    this.#remembers = usesChat(model.tokenizer, options.chat ?? "auto");
     this.temperature = options.temperature;
     this.#word("?");
   }
 
   /** Whether it is a chat model, which sees the conversation; any other sees each question by itself. */
   get remembers(): boolean {
-    return this.#model.tokenizer.chat !== undefined;
+    return this.#remembers;
   }
 
   get judge(): Judge {
@@ -183,24 +185,12 @@ export class Chat {
   #encode(question: string, limit: number): number[] {
     const { tokenizer } = this.#model;
     while (true) {
-      const ids = tokenizer.chat
-        ? this.#encodeChat([...this.#turns, { role: "user", content: question }])
+      const ids = this.#remembers
+        ? encodeChat(tokenizer, [...this.#turns, { role: "user", content: question }])
         : tokenizer.encode(promptText(this.#word(question)));
       if (ids.length <= limit) return ids;
-      if (this.#turns.length === 0 || !tokenizer.chat) throw tooLong(question, ids.length, limit);
+      if (this.#turns.length === 0 || !this.#remembers) throw tooLong(question, ids.length, limit);
       this.#turns = this.#turns.slice(2);
-    }
-  }
-
-  #encodeChat(turns: readonly ChatMessage[]): number[] {
-    const { tokenizer } = this.#model;
-    try {
-      return tokenizer.chat!([{ role: "system", content: SYSTEM }, ...turns]);
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      // Some templates, such as Mistral's, know no system turn: the first question carries the instruction.
-      const [first, ...rest] = turns;
-      return tokenizer.chat!([{ ...first, content: `${SYSTEM}\n\n${first.content}` }, ...rest]);
     }
   }
 }

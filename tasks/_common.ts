@@ -1,5 +1,7 @@
 import { join } from "node:path";
 import {
+  CHAT_USES,
+  type ChatUse,
   type Dataset,
   type DatasetRequest,
   type Json,
@@ -33,6 +35,36 @@ export const RUN_FLAGS = defineFlags({
     repeatable: true,
   },
 });
+
+/** Flag of every task that words questions. */
+export const SHUFFLE_FLAG = defineFlags({
+  "shuffle-choices": {
+    type: "number",
+    help: "seed that shuffles each question's choices",
+    least: 0,
+  },
+});
+
+/** Flag of every task in which models answer. */
+export const CHAT_FLAG = defineFlags({
+  "chat": {
+    type: "string",
+    help: "answer in its chat template: auto, on, off",
+    default: "auto",
+  },
+});
+
+/** What `--chat` says. @throws {UserError} of kind `usage` for another value */
+export function chooseChat(text: string): ChatUse {
+  const found = CHAT_USES.find((use) => use === text);
+  if (found) return found;
+  throw new UserError({
+    kind: "usage",
+    what: `--chat is "${text}"`,
+    where: "--chat",
+    fix: suggestion(text, CHAT_USES),
+  });
+}
 
 /** Flag of every task whose methods may read hidden states. */
 export const CACHE_FLAG = defineFlags({

@@ -24,6 +24,8 @@ export interface Judging {
   readonly checkpoint?: string;
   readonly calibrator?: Calibrator;
   readonly style: PromptStyle;
+  /** Whether the answers were given in the model's chat template. */
+  readonly chat: boolean;
   readonly labeler: ChosenLabeler;
   readonly batchSize: number;
   readonly seed: number;
@@ -45,7 +47,7 @@ type Kept = Pick<Prediction, "logits" | "pCorrect"> & { readonly tokens: TokenCo
 
 /** Asks a method for its confidence in all rows, and hands these to `use`, with the tokens that they took. */
 export async function judge<R>(
-  { model, rows, method, options, checkpoint, calibrator, style, labeler, batchSize, seed, ...kept }: Judging,
+  { model, rows, method, options, checkpoint, calibrator, style, chat, labeler, batchSize, seed, ...kept }: Judging,
   use: (predictions: readonly Prediction[], tokens: TokenCount) => Promise<R>,
 ): Promise<R> {
   await using comparing = new LabelerOnDemand(labeler);
@@ -67,6 +69,7 @@ export async function judge<R>(
           progress: { update() {} },
           checkpoint,
           style,
+          chat,
           label: comparing.label,
         };
         let index = start, before: TokenCount = { read: 0, written: 0, kept: 0 };

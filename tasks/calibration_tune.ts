@@ -359,7 +359,7 @@ const task: Task = {
   summary: "Teach a model to know when its answers are right. Writes checkpoint-<step>/.",
   example:
     "deno task calibration-tune --dataset=offline:runs/mine/labels --model-name=facts --log-dir=runs/mine " +
-    "--max-steps=300 --batch-size=16 --lr=2e-3 --scale-temp",
+    "--max-steps=300 --scale-temp",
   flags: async (args, session) => ({
     ...TUNE_FLAGS,
     ...furtherFlags(await peekMethod(args, session, METHOD)),

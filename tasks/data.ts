@@ -1,9 +1,11 @@
 /** `deno task data ls|show|validate`: which datasets there are, what a model reads of them, and what is wrong in them. */
 import {
   type Dataset,
+  findAnswers,
   type Finding,
   loadPrompts,
   promptText,
+  QUERY_FORMATS,
   type Split,
   splitName,
   SPLITS,
@@ -14,7 +16,14 @@ import {
   validateDataset,
   type Validation,
 } from "../core/mod.ts";
-import { chooseSplits, chooseStyle, type ChosenDataset, findDatasets, RUN_FLAGS } from "./_common.ts";
+import {
+  chooseSplits,
+  chooseStyle,
+  type ChosenDataset,
+  findDatasets,
+  RUN_FLAGS,
+  SHUFFLE_FLAG,
+} from "./_common.ts";
 import {
   defineFlags,
   type FlagSet,
@@ -45,6 +54,7 @@ const SHOW_FLAGS = defineFlags({
   "splits": { type: "string", help: "some of train,validation,test (the first there is)" },
   "prompt-style": { type: "string", help: "how questions are worded: oe or choice", default: "oe" },
   "kshot": { type: "number", help: "worked examples in front of each question", default: 0, least: 0 },
+  ...SHUFFLE_FLAG,
   "model-name": { type: "string", help: "counts tokens as this model does: alias, hf:owner/name or folder" },
   "seed": seed,
   "data-dir": dataDir,
@@ -109,9 +119,13 @@ async function show(session: Session, name: string, flags: Values<typeof SHOW_FL
     ? (await splitsOf(chosen)).slice(0, 1)
     : chooseSplits(flags.splits, dataset);
   print(describeDataset(chosen));
+  if (tokenizer) print(`${modelName}: ${labelText(tokenizer)}`);
   const shown: unknown[] = [];
   for (const split of splits) {
-    const rows = await loadPrompts({ dataset, request, split, style, kshot, seed, limit: n });
+    const rows = await loadPrompts({
+      ...{ dataset, request, split, style, kshot, seed, limit: n },
+      shuffleChoices: flags["shuffle-choices"],
+    });
     for (const [index, row] of rows.entries()) {
       const tokens = tokenizer && countTokens(tokenizer, row);
       print(`\n━━ ${split} ${index + 1}, ${row.id}${tokens ? `: ${tokenText(tokens)}` : ""}\n${marked(row)}`);
@@ -126,6 +140,15 @@ async function show(session: Session, name: string, flags: Values<typeof SHOW_FL
     }
   }
   return { dataset: name, promptStyle: style.name, kshot, seed, rows: shown };
+}
+
+/** Which ways to answer a question with one token a model has; see `--query-format` and `--prompt-style=choice`. */
+function labelText(tokenizer: Tokenizer): string {
+  const formats = QUERY_FORMATS.map((format) => {
+    const found = findAnswers(tokenizer, format);
+    return "why" in found ? `not ${format.name}, because ${found.why}` : format.name;
+  });
+  return `${tokenizer.chat ? "a chat template" : "no chat template"}; query formats ${formats.join(", ")}`;
 }
 
 /** The text that a model reads and the right answer, with a mark where each part begins; all between is exact. */

@@ -23,6 +23,7 @@ import {
   type Summary,
   type TaskMeans,
   UserError,
+  usesChat,
   writeJsonAtomic,
   writePredictions,
 } from "../core/mod.ts";
@@ -36,7 +37,9 @@ import {
   aboutRun,
   announceSkip,
   CACHE_FLAG,
+  CHAT_FLAG,
   checkScale,
+  chooseChat,
   chooseDatasets,
   chooseDtype,
   chooseSplits,
@@ -44,6 +47,7 @@ import {
   type ChosenDataset,
   openRun,
   RUN_FLAGS,
+  SHUFFLE_FLAG,
 } from "./_common.ts";
 import { defineFlags, type FlagSet, parseFlags, peekFlag, type Values } from "./_flags.ts";
 import { print } from "./_io.ts";
@@ -81,6 +85,8 @@ export const EVALUATE_FLAGS = defineFlags({
     help: "worked examples in front of each question (the dataset's own)",
     least: 0,
   },
+  ...SHUFFLE_FLAG,
+  ...CHAT_FLAG,
   "max-new-tokens": { type: "number", help: "tokens of an answer at most (the style's own)", least: 1 },
   "batch-size": { type: "number", help: "rows at once", default: 32, least: 1 },
   ...CACHE_FLAG,
@@ -183,15 +189,20 @@ async function evaluateSplit(
     : await loadCalibrator(checkpoint!, flags["scale-temp"] === "logits");
   const folder = run.file("metrics", chosen.name.replace(/[^\w.-]+/g, "_"), split);
   const predictionsPath = join(folder, "predictions.csv"), metricsPath = join(folder, "metrics.json");
+  const shuffleChoices = flags["shuffle-choices"];
+  const describedModel = await session.describeModel(modelName, chooseDtype(flags.dtype));
+  const chat = usesChat(await session.tokenizer(modelName), chooseChat(flags.chat));
   const inputs = {
     dataset: chosen.about,
     split,
     promptStyle: session.describe(style),
     kshot,
+    ...(shuffleChoices === undefined ? {} : { shuffleChoices }),
+    ...(chat ? { chat } : {}),
     maxNewTokens,
     limit: limit ?? null,
     seed,
-    model: await session.describeModel(modelName, chooseDtype(flags.dtype)),
+    model: describedModel,
     adapter,
     calibrator: (calibrator ?? null) as Json,
     method: session.describe(method),
@@ -220,11 +231,12 @@ async function evaluateSplit(
         kshot,
         seed,
         limit,
+        shuffleChoices,
       });
       if (mode.stored) checkStored(rows, flags);
       const model = await session.deferredModel(modelName, chooseDtype(flags.dtype), flags["cache-dir"]);
       const measure = (labeled: readonly Labeled[], agreement?: Agreement) => {
-        const asked = { model, rows: labeled, method, options, checkpoint, calibrator, style, labeler };
+        const asked = { model, rows: labeled, method, options, checkpoint, calibrator, style, chat, labeler };
         const kept = {
           journal: join(folder, "confidences.journal"),
           inputs,
@@ -245,7 +257,7 @@ async function evaluateSplit(
         const summary = summarise(predictions, metrics, rng());
         using progress = new ProgressBar(`${chosen.name} options`);
         const beside = mode.answerLogits &&
-          await answerLogits(model, labeled, { batchSize, progress, metrics, rng: rng() });
+          await answerLogits(model, labeled, { batchSize, progress, chat, metrics, rng: rng() });
         await writePredictions(predictionsPath, predictions);
         await writeJsonAtomic(metricsPath, {
           dataset: chosen.name,
@@ -272,10 +284,16 @@ async function evaluateSplit(
         total: rows.length,
         title: `${chosen.name} answer`,
         async *produce(todo: readonly number[]) {
-          const asked = todo.map((index) => rows[index]);
-          const generation = { maxNewTokens, batchSize, temperature: 0, topP: 1, seed };
+          // Answers that are there already are only labelled.
+          for (const index of todo) {
+            const { output } = rows[index];
+            if (output !== undefined) yield { index, value: output };
+          }
+          const open = todo.filter((index) => rows[index].output === undefined);
+          const asked = open.map((index) => rows[index]);
+          const generation = { maxNewTokens, batchSize, temperature: 0, topP: 1, seed, chat };
           for await (const { index, answer } of generateAnswers(model, asked, style, generation)) {
-            yield { index: todo[index], value: answer.output };
+            yield { index: open[index], value: answer.output };
           }
         },
       };

@@ -17,6 +17,8 @@ import { answererFlags, chooseAnswerer } from "./_answerer.ts";
 import { collect } from "./_collect.ts";
 import {
   announceSkip,
+  CHAT_FLAG,
+  chooseChat,
   chooseDatasets,
   chooseDtype,
   chooseSplits,
@@ -24,6 +26,7 @@ import {
   type ChosenDataset,
   openRun,
   RUN_FLAGS,
+  SHUFFLE_FLAG,
 } from "./_common.ts";
 import { defineFlags, type FlagValues, parseFlags, peekFlag, type Values } from "./_flags.ts";
 import { note, print } from "./_io.ts";
@@ -39,6 +42,8 @@ export const OUTPUT_FLAGS = defineFlags({
   ...RUN_FLAGS,
   "splits": { type: "string", help: "some of train,validation,test (all)" },
   "kshot": { type: "number", help: "worked examples in front of each question", default: 0, least: 0 },
+  ...SHUFFLE_FLAG,
+  ...CHAT_FLAG,
   "max-new-tokens": { type: "number", help: "tokens of an answer at most (the style's own)", least: 1 },
   "batch-size": { type: "number", help: "answers written at once", default: 64, least: 1 },
 });
@@ -91,7 +96,9 @@ export async function generateOutputs(
     });
   }
   const [chosen] = datasets;
+  const shuffleChoices = flags["shuffle-choices"];
   const model = await chooseAnswerer(session, modelName, chooseDtype(flags.dtype), modelOptions);
+  const chat = await model.chats(chooseChat(flags.chat));
   const rows: Record<string, number> = {}, skipped: string[] = [];
   for (const split of await splitsPresent(chosen, flags.splits)) {
     const name = `outputs/${split}`;
@@ -101,6 +108,8 @@ export async function generateOutputs(
       kshot,
       maxNewTokens,
       seed,
+      ...(shuffleChoices === undefined ? {} : { shuffleChoices }),
+      ...(chat ? { chat } : {}),
       limit: limit ?? null,
       model: model.about,
     };
@@ -118,8 +127,9 @@ export async function generateOutputs(
           kshot,
           seed,
           limit,
+          shuffleChoices,
         });
-        const options = { maxNewTokens, batchSize, temperature: 0, topP: 1, seed };
+        const options = { maxNewTokens, batchSize, temperature: 0, topP: 1, seed, chat };
         const answers = {
           journal: `${path}.journal`,
           inputs,

@@ -6,7 +6,7 @@ import { Chat, type Judge } from "./_chat.ts";
 import { chatInPipe } from "./_chat_pipe.ts";
 import { chatInTerminal, judgeText } from "./_chat_terminal.ts";
 import { checkpointFiles } from "./_checkpoint.ts";
-import { checkScale, chooseDtype, chooseStyle, RUN_FLAGS } from "./_common.ts";
+import { CHAT_FLAG, checkScale, chooseChat, chooseDtype, chooseStyle, RUN_FLAGS } from "./_common.ts";
 import { defineFlags, parseFlags, type Values } from "./_flags.ts";
 import { note, print } from "./_io.ts";
 import type { Session } from "./_session.ts";
@@ -27,6 +27,7 @@ export const PLAY_FLAGS = defineFlags({
     help: "tokens of an answer at most (the style's own; a chat model's 100)",
     least: 1,
   },
+  ...CHAT_FLAG,
   "temperature": { type: "number", help: "of sampling; 0 takes the most probable token", default: 0 },
   "top-p": { type: "number", help: "mass of the most probable tokens that are kept", default: 0.95 },
   "seed": RUN_FLAGS["seed"],
@@ -48,6 +49,7 @@ async function play(session: Session, flags: Values<typeof PLAY_FLAGS>): Promise
     topP: flags["top-p"],
     seed: flags.seed,
     maxNewTokens: flags["max-new-tokens"],
+    chat: chooseChat(flags.chat),
   });
   const find = (name: string, ifFitted: boolean) =>
     findJudge(session, name, method, scale !== undefined && { ifFitted, ofAnswers: scale === "logits" });

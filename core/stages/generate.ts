@@ -1,7 +1,7 @@
 import { UserError } from "../errors.ts";
 import type { Generation, Prompt } from "../records.ts";
 import { promptText } from "../records.ts";
-import { encodeWithin } from "../query.ts";
+import { encodePrompt } from "../query.ts";
 import { inParallel } from "../parallel.ts";
 import type { GenerationOptions, LanguageModel, PromptStyle, TextModel, TextOptions } from "../types.ts";
 
@@ -11,7 +11,9 @@ export interface AnswerOptions extends Omit<GenerationOptions, "onToken"> {
   onText?(index: number, answer: string): void;
   /** When aborted, what is being written ends as it is. */
   readonly signal?: AbortSignal;
-  /** What the model reads for a prompt: its text, if absent. */
+  /** Whether a prompt is put into the model's chat template; else the model reads its text. */
+  readonly chat?: boolean;
+  /** What the model reads for a prompt, where it is something else. */
   encode?(prompt: Prompt, limit: number): readonly number[];
 }
 
@@ -36,7 +38,7 @@ export async function* generateAnswers(
   model: LanguageModel,
   prompts: readonly Prompt[],
   style: PromptStyle,
-  { onText, signal, encode, ...options }: AnswerOptions,
+  { onText, signal, chat = false, encode, ...options }: AnswerOptions,
 ): AsyncIterable<Answered> {
   const { contextLength, tokenizer } = model, { maxNewTokens } = options;
   const limit = contextLength - maxNewTokens;
@@ -49,7 +51,7 @@ export async function* generateAnswers(
     });
   }
   const sequences = prompts.map((prompt) =>
-    encode?.(prompt, limit) ?? encodeWithin(tokenizer, promptText(prompt), limit, prompt.id)
+    encode?.(prompt, limit) ?? encodePrompt(tokenizer, prompt, { chat, limit })
   );
   const written = new Map<number, number[]>();
   const onToken = (index: number, token: number): boolean => {

@@ -20,11 +20,18 @@ export interface PromptRun {
   readonly seed: number;
   /** Rows to read at most; all if absent. */
   readonly limit?: number;
+  /** Draws an order of the choices for each question by itself, whatever stands beside it; as they come if absent. */
+  readonly shuffleChoices?: number;
 }
 
-/** The rows of a split as prompts. Rows that are prompts already, from an earlier stage's files, stay as they are. */
+/**
+ * The rows of a split as prompts. Rows that are prompts already, from an earlier stage's files, stay as they are.
+ *
+ * @throws {UserError} of kind `usage` for a split that is not there, for more worked examples than there are, and for
+ * choices to be shuffled that are worded already
+ */
 export async function loadPrompts(
-  { dataset, request, split, style, kshot, seed, limit = Infinity }: PromptRun,
+  { dataset, request, split, style, kshot, seed, limit = Infinity, shuffleChoices }: PromptRun,
 ): Promise<StoredRow[]> {
   if (!dataset.splits.includes(split)) {
     throw new UserError({
@@ -40,13 +47,18 @@ export async function loadPrompts(
     if (!pools.has(home)) pools.set(home, await shotPool(dataset, request, kshot, home));
     return pools.get(home)!;
   };
-  for await (const row of dataset.read!(split, request)) {
+  const ordered = (question: Question) =>
+    shuffleChoices === undefined ? question : shuffled(question, shuffleChoices);
+  for await (const read of dataset.read!(split, request)) {
     if (rows.length >= limit) break;
-    if (isStoredRow(row)) rows.push(row);
-    else {
+    if (isStoredRow(read)) {
+      if (shuffleChoices !== undefined) throw wordedAlready(dataset, request);
+      rows.push(read);
+    } else {
+      const row = ordered(read);
       const rowSeed = seed + (row.home?.row ?? rows.length);
       const pool = kshot > 0 ? await poolOf(row.home?.dataset) : [];
-      const shots = drawShots(pool, dataset.ownShots ? undefined : row, kshot, rowSeed);
+      const shots = drawShots(pool, dataset.ownShots ? undefined : read, kshot, rowSeed).map(ordered);
       const prompt = style.render(row, shots, style.defaults);
       rows.push(dataset.synthetic ? { ...prompt, ...proposeAnswer(row, style, rowSeed) } : prompt);
     }
@@ -95,6 +107,28 @@ function drawShots(
     shots.push(shot);
   }
   return shots;
+}
+
+/** The question with its choices in a random order of its own, the right one with them. */
+function shuffled(question: Question, seed: number): Question {
+  const { id, choices, answer } = question;
+  if (choices === undefined) return question;
+  const order = createRng(seed).split(id).permutation(choices.length);
+  return {
+    ...question,
+    choices: order.map((from) => choices[from]),
+    answer: typeof answer === "number" ? order.indexOf(answer) : answer,
+  };
+}
+
+function wordedAlready({ name }: Dataset, { argument }: DatasetRequest): UserError {
+  return new UserError({
+    kind: "usage",
+    what: `The questions of ${name}:${argument} are worded already, so their choices keep their order`,
+    where: "--shuffle-choices",
+    fix:
+      "give it where the questions are answered: deno task generate outputs, or evaluate on the dataset itself",
+  });
 }
 
 /** The right answer or, as often, a wrong choice; both draws begin anew from the seed, as in the research code. */

@@ -1,6 +1,9 @@
 import { readJson, writeJsonAtomic } from "../files.ts";
 import type {
   Adapter,
+  AdapterInfo,
+  AdapterQuery,
+  ChatMessage,
   ClassifierHead,
   ClassifierShape,
   ClassifierTrainer,
@@ -32,6 +35,8 @@ export interface FakeModelOptions {
   readonly evidence?: (text: string) => number;
   /** Longest sequence, in tokens. */
   readonly contextLength?: number;
+  /** What it reads of a chat; without it, it is no chat model. */
+  readonly chat?: (messages: readonly ChatMessage[]) => string;
 }
 
 /**
@@ -49,12 +54,16 @@ export class FakeModel implements LanguageModel {
   /** As many as it takes for layers to differ. */
   readonly blocks = 2;
   /** Splits at blanks, and learns words as it meets them. */
-  readonly tokenizer: Tokenizer = wordTokenizer();
+  readonly tokenizer: Tokenizer;
   readonly #answer: (prompt: string) => string;
   readonly #evidence: (text: string) => number;
 
   /** Writes nothing and knows nothing unless told otherwise. */
-  constructor({ answer = () => "", evidence = () => 0, contextLength = 4096 }: FakeModelOptions = {}) {
+  constructor(
+    { answer = () => "", evidence = () => 0, contextLength = 4096, chat }: FakeModelOptions = {},
+  ) {
+    const words = wordTokenizer();
+    this.tokenizer = chat ? { ...words, chat: (messages) => words.encode(chat(messages)) } : words;
     this.#answer = answer;
     this.#evidence = evidence;
     this.contextLength = contextLength;
@@ -116,12 +125,13 @@ export class FakeModel implements LanguageModel {
   }
 
   async loadAdapter(folder: string): Promise<Adapter> {
-    const { options, weight } = await readJson(`${folder}/fake_adapter.json`) as FakeAdapter;
-    return new FakeAdapter(options, weight);
+    const { options, weight, info } = await readJson(`${folder}/fake_adapter.json`) as FakeAdapter;
+    return new FakeAdapter(options, weight, info);
   }
 
-  async saveAdapter(adapter: Adapter, folder: string): Promise<void> {
-    await writeJsonAtomic(`${folder}/fake_adapter.json`, adapter);
+  async saveAdapter(adapter: Adapter, folder: string, asked?: AdapterQuery): Promise<void> {
+    const info = asked && { ...asked, temperature: false };
+    await writeJsonAtomic(`${folder}/fake_adapter.json`, { ...adapter as FakeAdapter, info });
   }
 
   createTrainer(
@@ -205,11 +215,13 @@ class FakeClassifierTrainer implements ClassifierTrainer {
 class FakeAdapter implements Adapter {
   readonly options: LoraOptions;
   readonly parameters = 1;
+  readonly info?: AdapterInfo;
   weight: number;
 
-  constructor(options: LoraOptions, weight: number) {
+  constructor(options: LoraOptions, weight: number, info?: AdapterInfo) {
     this.options = options;
     this.weight = weight;
+    this.info = info;
   }
 
   free(): void {}

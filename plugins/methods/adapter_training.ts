@@ -1,6 +1,7 @@
 /** What methods that train an adapter have in common: the loop over steps, its checkpoints, and going on from one. */
 import {
   type Adapter,
+  type AdapterQuery,
   type ClassifierHead,
   type ClassifierShape,
   dataError,
@@ -48,6 +49,8 @@ export interface AdapterTraining {
   readonly reference?: string;
   /** Tokens from which on the adapter acts: a branch begins with them. It acts on all tokens if absent. */
   readonly invocationTokens?: readonly number[];
+  /** How the adapter is taught to be asked, for its folder to say so; absent where it is not asked with words. */
+  readonly query?: AdapterQuery;
   /** A classifier that is trained with the adapter, and what is written beside it into each checkpoint. */
   readonly classifier?: {
     readonly shape: ClassifierShape;
@@ -91,7 +94,7 @@ export async function trainAdapter<O extends AdapterTrainingOptions>(
   );
   const save = () =>
     saveCheckpoint(folder, trainer.step, identity, async (path) => {
-      await model.saveAdapter(adapter, path);
+      await model.saveAdapter(adapter, path, training.query);
       await classifier?.save(path);
       await training.classifier?.describe(path);
       await trainer.save(path);

@@ -2,12 +2,11 @@
 import {
   type ChoiceScore,
   dataError,
-  encodeWithin,
+  encodePrompt,
   type Generation,
   type LanguageModel,
   listedChoices,
-  type ProgressSink,
-  promptText,
+  type MethodContext,
   type Tokenizer,
 } from "../../core/mod.ts";
 
@@ -21,7 +20,7 @@ import {
 export async function* choiceLogits(
   model: LanguageModel,
   rows: readonly Generation[],
-  { batchSize, progress }: { readonly batchSize: number; readonly progress: ProgressSink },
+  { batchSize, progress, chat = false }: Pick<MethodContext, "batchSize" | "progress" | "chat">,
 ): AsyncIterable<Omit<ChoiceScore, "answer"> & { readonly answer: number | null }> {
   const choices = rows.map((row) => ({ row, ...choicesOf(row) }));
   let done = 0;
@@ -34,9 +33,9 @@ export async function* choiceLogits(
       (most, { letters }) => letters.length > most.length ? letters : most,
       [],
     );
-    const tokens = letters.map((letter) => letterToken(model.tokenizer, targetPrompt, letter));
+    const tokens = letters.map((letter) => letterToken(model.tokenizer, chat ? "" : targetPrompt, letter));
     const sequences = part.map(({ row }) =>
-      encodeWithin(model.tokenizer, promptText(row), model.contextLength, row.id)
+      encodePrompt(model.tokenizer, row, { chat, limit: model.contextLength })
     );
     for await (const logits of model.tokenLogits(sequences, tokens, { batchSize })) {
       const { letters, answer, target } = choices[done];
@@ -66,10 +65,11 @@ function choicesOf(row: Generation): { letters: readonly string[]; answer: numbe
   return { letters, answer: letters.indexOf(row.output.trim().replace(/^\((\w)\)$/, "$1")), target };
 }
 
-/** The token by which a letter goes on from what answers follow. */
+/** The token by which a letter goes on from what answers follow; in a chat that is nothing. */
 function letterToken(tokenizer: Tokenizer, targetPrompt: string, letter: string): number {
-  const before = tokenizer.encode(targetPrompt.trim()).length;
-  const ids = tokenizer.encode(`${targetPrompt.trim()} ${letter}`);
+  const beginning = targetPrompt.trim(), specialTokens = beginning !== "";
+  const before = tokenizer.encode(beginning, { specialTokens }).length;
+  const ids = tokenizer.encode(`${beginning} ${letter}`.trim(), { specialTokens });
   if (ids.length === before + 1) return ids.at(-1)!;
   throw dataError(
     `The answer "${letter}" has ${ids.length - before} tokens`,

@@ -2,6 +2,7 @@
 import {
   answeredText,
   type ContinuedSequence,
+  encodePrompt,
   encodeWithin,
   type Generation,
   type LanguageModel,
@@ -44,7 +45,7 @@ export const logits: Method<LogitsOptions> = {
       }
       return;
     }
-    const sequences = rows.map((row) => answerOf(model, row));
+    const sequences = rows.map((row) => answerOf(model, row, context.chat));
     let done = 0;
     for await (const { logprobs, entropies } of model.scoreContinuations(sequences, { batchSize })) {
       progress.update(++done, rows.length);
@@ -63,8 +64,13 @@ function check(options: LogitsOptions): void {
   ]);
 }
 
-/** The tokens of an answer are those by which the text grew. */
-function answerOf(model: LanguageModel, row: Generation): ContinuedSequence {
+/** The tokens of an answer are those by which the text grew, or the model's turn of a chat. */
+function answerOf(model: LanguageModel, row: Generation, chat = false): ContinuedSequence {
+  if (chat) {
+    const tokens = row.output === "" ? [] : model.tokenizer.encode(row.output, { specialTokens: false });
+    const limit = model.contextLength - tokens.length;
+    return { prefix: encodePrompt(model.tokenizer, row, { chat, limit }), tokens };
+  }
   const encode = (text: string) => encodeWithin(model.tokenizer, text, model.contextLength, row.id);
   const prompt = encode(promptText(row)), answered = encode(answeredText(row, row.output));
   let shared = 0;

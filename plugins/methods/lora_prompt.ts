@@ -4,13 +4,13 @@
  */
 import {
   answeredText,
-  answerTokens,
   type DivergenceType,
+  encodePrompt,
+  encodeQuery,
   encodeWithin,
   type Labeled,
   type LanguageModel,
   promptText,
-  queryText,
   type TrainableMethod,
   type TrainingContext,
   type TrainingExample,
@@ -23,10 +23,17 @@ import {
   checkTrainingOptions,
 } from "./adapter_options.ts";
 import { checkClasses, decided, trainAdapter, VALIDATION_ROWS, withinLength } from "./adapter_training.ts";
-import { predictQuery } from "./query.ts";
+import {
+  predictQuery,
+  QUERY_DEFAULTS,
+  QUERY_HELP,
+  queryLimits,
+  type QueryMethodOptions,
+  queryOf,
+} from "./query.ts";
 
 /** Options of {@linkcode loraPrompt}; the defaults are the paper's recipe. */
-export interface LoraPromptOptions extends AdapterTrainingOptions {
+export interface LoraPromptOptions extends AdapterTrainingOptions, QueryMethodOptions {
   /** Weight of the divergence from the reference on the right answer's tokens; 0 leaves it out. */
   readonly klDecay: number;
   /** `jsd`, `forward_kl` (reference‖tuned) or `reverse_kl` (tuned‖reference). */
@@ -51,6 +58,7 @@ export const loraPrompt: TrainableMethod<LoraPromptOptions> = {
   description: "LoRA+Prompt: an adapter that answers whether the proposed answer is correct",
   defaults: {
     ...ADAPTER_TRAINING,
+    ...QUERY_DEFAULTS,
     klDecay: 1,
     klType: "jsd",
     refPeftDir: "",
@@ -58,6 +66,7 @@ export const loraPrompt: TrainableMethod<LoraPromptOptions> = {
   },
   help: {
     ...ADAPTER_TRAINING_HELP,
+    ...QUERY_HELP,
     klDecay: "weight of staying close to the reference",
     klType: `how far: ${DIVERGENCES.join(", ")}`,
     refPeftDir: "adapter of the reference; else --peft-dir, or none",
@@ -74,6 +83,7 @@ function check(options: LoraPromptOptions): void {
     ["klDecay", klDecay >= 0, "a number from 0"],
     ["klType", DIVERGENCES.includes(klType), `one of ${DIVERGENCES.join(", ")}`],
     ["labelSmoothing", labelSmoothing >= 0 && labelSmoothing <= 1, "a number from 0 to 1"],
+    ...queryLimits(options),
   ]);
 }
 
@@ -85,8 +95,8 @@ async function train(
   const { options } = context, { klDecay } = options;
   check(options);
   const trainRows = decided(rows.train);
-  const tokens = answerTokens(model.tokenizer);
-  const exampleOf = (row: Labeled, id: number) => example(model, row, id, tokens, options);
+  const asked = queryOf(model, options);
+  const exampleOf = (row: Labeled, id: number) => example(model, row, id, asked, options);
   const examples = withinLength(trainRows.map(exampleOf), "train", context);
   checkClasses(examples.map(({ id }) => trainRows[id]));
   const validation = withinLength(
@@ -98,7 +108,10 @@ async function train(
   const reference = klDecay > 0 ? options.refPeftDir || options.peftDir || undefined : undefined;
   return await trainAdapter(
     model,
-    { examples, validation, ids: trainRows.map(({ id }) => id), klDecay, reference },
+    {
+      ...{ examples, validation, ids: trainRows.map(({ id }) => id), klDecay, reference },
+      query: { queryFormat: options.queryFormat, queryChat: options.queryChat },
+    },
     context,
   );
 }
@@ -111,11 +124,10 @@ function example(
   model: LanguageModel,
   row: Labeled,
   id: number,
-  tokens: readonly [number, number],
+  { query: options, tokens }: ReturnType<typeof queryOf>,
   { klDecay, klType, labelSmoothing }: LoraPromptOptions,
 ): TrainingExample {
-  const encode = (text: string) => encodeWithin(model.tokenizer, text, model.contextLength, row.id);
-  const query = encode(queryText(row));
+  const query = encodeQuery(model.tokenizer, row, options);
   const choice = {
     kind: "choice",
     branch: 0,
@@ -125,9 +137,7 @@ function example(
     weight: 1,
   } as const;
   if (klDecay <= 0) return { id, prefix: query, branches: [[]], losses: [choice] };
-  const target = encode(answeredText(row, row.target));
-  // As in the research code: the target's tokens are those by which the text grew.
-  const count = Math.max(1, target.length - encode(promptText(row)).length);
+  const { target, count } = targetOf(model, row, options.chat ?? false);
   let shared = 0;
   while (shared < query.length && shared < target.length && query[shared] === target[shared]) shared++;
   return {
@@ -136,4 +146,21 @@ function example(
     branches: [query.slice(shared), target.slice(shared)],
     losses: [choice, { kind: "divergence", branch: 1, count, type: klType, weight: klDecay }],
   };
+}
+
+/** The right answer behind its prompt, and how many of the tokens are its own. */
+function targetOf(
+  { tokenizer, contextLength }: LanguageModel,
+  row: Labeled,
+  chat: boolean,
+): { readonly target: readonly number[]; readonly count: number } {
+  if (chat) {
+    const answer = tokenizer.encode(row.target, { specialTokens: false });
+    const prompt = encodePrompt(tokenizer, row, { chat, limit: contextLength - answer.length });
+    return { target: [...prompt, ...answer], count: Math.max(1, answer.length) };
+  }
+  const encode = (text: string) => encodeWithin(tokenizer, text, contextLength, row.id);
+  const target = encode(answeredText(row, row.target));
+  // As in the research code: the target's tokens are those by which the text grew.
+  return { target, count: Math.max(1, target.length - encode(promptText(row)).length) };
 }

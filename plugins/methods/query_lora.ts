@@ -8,10 +8,11 @@
 import {
   answerTokens,
   dataError,
-  encodeWithin,
+  encodeQuery,
   type Labeled,
   type LanguageModel,
-  queryText,
+  type QueryFormat,
+  queryFormat,
   queryTokens,
   type TrainableMethod,
   type TrainingContext,
@@ -25,10 +26,10 @@ import {
   checkTrainingOptions,
 } from "./adapter_options.ts";
 import { checkClasses, decided, trainAdapter, VALIDATION_ROWS, withinLength } from "./adapter_training.ts";
-import { predictQuery } from "./query.ts";
+import { predictQuery, QUERY_DEFAULTS, QUERY_HELP, queryLimits, type QueryMethodOptions } from "./query.ts";
 
 /** Options of {@linkcode queryLora}; the defaults are those of `lora-prompt`. */
-export interface QueryLoraOptions extends AdapterTrainingOptions {
+export interface QueryLoraOptions extends AdapterTrainingOptions, Pick<QueryMethodOptions, "queryFormat"> {
   /** Share of the label that is spread over both answers. */
   readonly labelSmoothing: number;
 }
@@ -39,8 +40,12 @@ export const queryLora: TrainableMethod<QueryLoraOptions> = {
   name: "query-lora",
   version: 1,
   description: "an adapter that acts on the question about the answer alone, behind the answer's KV cache",
-  defaults: { ...ADAPTER_TRAINING, labelSmoothing: 0 },
-  help: { ...ADAPTER_TRAINING_HELP, labelSmoothing: "share of a label spread over both answers" },
+  defaults: { ...ADAPTER_TRAINING, queryFormat: QUERY_DEFAULTS.queryFormat, labelSmoothing: 0 },
+  help: {
+    ...ADAPTER_TRAINING_HELP,
+    queryFormat: QUERY_HELP.queryFormat,
+    labelSmoothing: "share of a label spread over both answers",
+  },
   check,
   train,
   predict: predictQuery,
@@ -50,6 +55,7 @@ function check(options: QueryLoraOptions): void {
   const { labelSmoothing } = options;
   checkTrainingOptions(queryLora.name, options, [
     ["labelSmoothing", labelSmoothing >= 0 && labelSmoothing <= 1, "a number from 0 to 1"],
+    ...queryLimits(options),
   ]);
 }
 
@@ -60,11 +66,12 @@ async function train(
 ): Promise<string> {
   check(context.options);
   const trainRows = decided(rows.train);
-  const tokens = answerTokens(model.tokenizer), invocationTokens = queryTokens(model.tokenizer);
-  const { labelSmoothing: smoothing } = context.options;
+  const { labelSmoothing: smoothing, queryFormat: name } = context.options, format = queryFormat(name);
+  const tokens = answerTokens(model.tokenizer, format),
+    invocationTokens = queryTokens(model.tokenizer, format);
   const exampleOf = (row: Labeled, id: number): TrainingExample => ({
     id,
-    ...asked(model, row, invocationTokens),
+    ...asked(model, row, format, invocationTokens),
     losses: [{ kind: "choice", branch: 0, tokens, label: row.label!, smoothing, weight: 1 }],
   });
   const examples = withinLength(trainRows.map(exampleOf), "train", context);
@@ -76,16 +83,22 @@ async function train(
     context,
   );
   const ids = trainRows.map(({ id }) => id);
-  return await trainAdapter(model, { examples, validation, ids, klDecay: 0, invocationTokens }, context);
+  const query = { queryFormat: name };
+  return await trainAdapter(
+    model,
+    { examples, validation, ids, klDecay: 0, invocationTokens, query },
+    context,
+  );
 }
 
 /** Question and answer as prefix, and the tokens that the adapter acts on behind them. */
 function asked(
   { tokenizer, contextLength }: LanguageModel,
   row: Labeled,
+  format: QueryFormat,
   invocationTokens: readonly number[],
 ): Pick<TrainingExample, "prefix" | "branches"> {
-  const query = encodeWithin(tokenizer, queryText(row), contextLength, row.id);
+  const query = encodeQuery(tokenizer, row, { format, limit: contextLength });
   const prefix = query.slice(0, -invocationTokens.length), branch = query.slice(-invocationTokens.length);
   if (`${branch}` === `${invocationTokens}`) return { prefix, branches: [branch] };
   throw dataError(

@@ -3,7 +3,7 @@
  * the answer says. The research code's `us_oe`, after Kuhn et al. 2023 (arXiv 2302.09664).
  */
 import {
-  encodeWithin,
+  encodePrompt,
   generateAnswers,
   type Generation,
   type Label,
@@ -101,14 +101,14 @@ function sample(
   model: LanguageModel,
   rows: readonly Generation[],
   style: PromptStyle,
-  { options, rng, batchSize }: MethodContext<SamplingOptions>,
+  { options, rng, batchSize, chat }: MethodContext<SamplingOptions>,
 ) {
   const { samples, temperature, topP, sampleTokens } = options;
   const encoded = new Map<Prompt, readonly number[]>();
   const encode = (prompt: Prompt, limit: number) =>
     encoded.getOrInsertComputed(
       prompt,
-      () => encodeWithin(model.tokenizer, promptText(prompt), limit, prompt.id),
+      () => encodePrompt(model.tokenizer, prompt, { chat, limit }),
     );
   return generateAnswers(model, rows.flatMap((row) => Array<Prompt>(samples).fill(row)), style, {
     encode,

@@ -1,8 +1,18 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UserError } from "../../core/errors.ts";
 import { dataError } from "../../core/files.ts";
-import { answerTokens, encodeWithin, queryText, queryTokens, ROMAN_CHOICE } from "../../core/query.ts";
-import type { Tokenizer } from "../../core/types.ts";
+import { CHAT_INSTRUCTION } from "../../core/chat.ts";
+import {
+  answerTokens,
+  encodeQuery,
+  encodeWithin,
+  QUERY_FORMATS,
+  queryFormat,
+  queryText,
+  queryTokens,
+  ROMAN_CHOICE,
+} from "../../core/query.ts";
+import type { ChatMessage, Tokenizer } from "../../core/types.ts";
 import { generation } from "./_samples.ts";
 
 /** A tokenizer whose tokens are these strings, longest first, or single characters. */
@@ -80,20 +90,62 @@ Deno.test("answerTokens() gives the token for wrong first, then the one for corr
   assertEquals(ROMAN_CHOICE.answers, ["i", "ii"]);
 });
 
+/** A tokenizer that splits these texts. */
+const splitting = (...texts: readonly string[]): Tokenizer => ({
+  ...tokenizer("i", "ii", "a", "b", "no", "yes"),
+  answerToken(text) {
+    if (texts.includes(text)) {
+      throw dataError(`"${text}" is not a single token`, "tokenizer.json", "use another");
+    }
+    return text.length;
+  },
+});
+
 Deno.test("answerTokens() refuses a tokenizer in which ii is twice the token i", () => {
   const { kind, what } = assertThrows(() => answerTokens(tokenizer("i")), UserError);
   assertEquals(kind, "data");
-  assertEquals(what, '"i" and "ii" end in the same token, so the answers cannot be told apart');
+  assertEquals(what, 'The query format roman_choice cannot be used: "i" and "ii" end in the same token');
 });
 
-Deno.test("answerTokens() passes on what a tokenizer says of an answer that it splits", () => {
-  const refusing: Tokenizer = {
-    ...tokenizer(),
-    answerToken(text) {
-      throw dataError(`"${text}" is not a single token`, "tokenizer.json", "use another model");
-    },
-  };
-  assertThrows(() => answerTokens(refusing), UserError, '"i" is not a single token');
+Deno.test("answerTokens() names the answers that are not single tokens, and the formats whose answers are", () => {
+  const roman = assertThrows(() => answerTokens(splitting("i", "ii", "b")), UserError);
+  assertEquals(
+    roman.what,
+    'The query format roman_choice cannot be used: "i" and "ii" are not a single token',
+  );
+  assertEquals(roman.fix, "use --query-format=bool, whose answers are, or another model");
+  const [, , bool] = QUERY_FORMATS;
+  const error = assertThrows(() => answerTokens(splitting("ii", "a", "yes"), bool), UserError);
+  assertEquals(error.what, 'The query format bool cannot be used: "yes" is not a single token');
+  assertEquals(error.fix, "use a model whose tokenizer has each answer as one token");
+});
+
+Deno.test("queryFormat() knows three formats by name, and refuses another with the nearest", () => {
+  assertEquals(QUERY_FORMATS.map(({ name }) => queryFormat(name).answers), [["i", "ii"], ["a", "b"], [
+    "no",
+    "yes",
+  ]]);
+  const error = assertThrows(() => queryFormat("alfa_choice"), UserError);
+  assertEquals([error.kind, error.where, error.fix], [
+    "usage",
+    "--query-format",
+    'did you mean "alpha_choice"?',
+  ]);
+});
+
+Deno.test("encodeQuery() asks in one text, or behind the answer as a turn of a chat", () => {
+  const words = tokenizer();
+  const chats: (readonly ChatMessage[])[] = [];
+  const chatting: Tokenizer = { ...words, chat: (turns) => words.encode(`${chats.push(turns)}`) };
+  const row = generation("a", { output: "It is a." });
+  assertEquals(words.decode(encodeQuery(chatting, row, { limit: 1000 })), queryText(row));
+  encodeQuery(chatting, row, { limit: 1000, chat: true });
+  assertEquals(chats[0].map(({ role, content }) => [role, content]), [
+    ["system", CHAT_INSTRUCTION],
+    ["user", "Question: What is a?\nAnswer:"],
+    ["assistant", "It is a."],
+    ["user", "Is the proposed answer correct?\nChoices:\n(i): no\n(ii): yes\nAnswer:"],
+  ]);
 });
 
 Deno.test("encodeWithin() gives the ids of a text that just fits", () => {

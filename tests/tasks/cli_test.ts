@@ -21,6 +21,9 @@ const COMMANDS = [
   "report",
   "demo",
   "setup",
+  "data ls",
+  "data show",
+  "data validate",
 ] as const;
 
 /** Declares a test that needs an adapter. */

@@ -156,3 +156,51 @@ Deno.test("loadPrompts() refuses a split without rows", async () => {
   assertEquals([error.kind, error.what], ["data", "The test split has no rows"]);
   assertEquals(error.where, "dataset sample:part");
 });
+
+/** A style whose context is the choices, and whose target is the right one. */
+const choicesStyle: PromptStyle = {
+  ...style,
+  render: ({ id, split, choices = [], answer }, shots) => ({
+    id,
+    split,
+    prompt: shots.map(({ choices = [], answer }) => `${choices.join("")}=${choices[answer as number]}`).join(
+      ",",
+    ),
+    context: choices.join(""),
+    targetPrompt: ":",
+    target: choices[answer as number],
+  }),
+};
+
+const withChoices = (prefix: string, count: number) =>
+  named(prefix, count).map((one) => ({ ...one, choices: ["a", "b", "c", "d"], answer: 2 }));
+
+Deno.test("loadPrompts() shuffles choices with the right one, each question by its own id, and those of worked examples", async () => {
+  const data = dataset(withChoices("q", 12), withChoices("s", 4));
+  const run = { style: choicesStyle, kshot: 1, shuffleChoices: 5 };
+  const rows = await load(data, run);
+  assertEquals(rows.map(({ target }) => target), rows.map(() => "c"));
+  for (const { context, prompt } of rows) {
+    assertEquals([...context].sort().join(""), "abcd");
+    assertEquals([...prompt.slice(0, 4)].sort().join("") + prompt.slice(4), "abcd=c");
+  }
+  assert(new Set(rows.map(({ context }) => context)).size > 4, "all in one order");
+  assertEquals(await load(data, run), rows);
+  // Whatever stands beside it: the last questions alone are ordered as among the others.
+  const last = await load(dataset(withChoices("q", 12).slice(9)), { ...run, kshot: 0 });
+  assertEquals(last.map(({ context }) => context), rows.slice(9).map(({ context }) => context));
+  const other = await load(data, { ...run, shuffleChoices: 6 });
+  assert(other.some(({ context }, index) => context !== rows[index].context));
+});
+
+Deno.test("loadPrompts() leaves choices as they come, and questions without any, unless told to shuffle", async () => {
+  const [row] = await load(dataset(withChoices("q", 1)), { style: choicesStyle });
+  assertEquals(row.context, "abcd");
+  assertEquals((await load(dataset(named("q", 1)), { shuffleChoices: 5 })).length, 1);
+});
+
+Deno.test("loadPrompts() refuses to shuffle the choices of rows that are worded already", async () => {
+  const data = dataset([{ ...generation("a"), split: "test" }]);
+  const error = await assertRejects(() => load(data, { shuffleChoices: 5 }), UserError);
+  assertEquals([error.kind, error.where], ["usage", "--shuffle-choices"]);
+});

@@ -1,12 +1,121 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "node:path";
-import { exists, flagName, loraPrompt, type LoraPromptOptions, UserError } from "@credence/credence";
-import { testMethod } from "@credence/credence/testing";
+import {
+  CHAT_INSTRUCTION,
+  createRng,
+  exists,
+  flagName,
+  loraPrompt,
+  type LoraPromptOptions,
+  UserError,
+} from "@credence/credence";
+import { type FakeModelOptions, testMethod } from "@credence/credence/testing";
 import { withFolder } from "../_folders.ts";
 import { RecordingModel } from "./_recording_model.ts";
 import { namesIn, row, train } from "./_training.ts";
 
 testMethod(loraPrompt, { options: { lr: 0.5 } });
+
+// How it asks.
+
+/** What a model reads of a chat: a line a turn. */
+const CHAT: FakeModelOptions["chat"] = (turns) =>
+  turns.map(({ role, content }) => `${role}> ${content.replaceAll("\n", " | ")}\n`).join("") + "assistant>";
+
+for (
+  const [queryFormat, question, answers] of [
+    ["roman_choice", "\nChoices:\n(i): no\n(ii): yes", ["i", "ii"]],
+    ["alpha_choice", "\nChoices:\n(a): no\n(b): yes", ["a", "b"]],
+    ["bool", "", ["no", "yes"]],
+  ] as const
+) {
+  Deno.test(`lora-prompt asks in the format ${queryFormat}, whose adapter says so and is asked in it`, () =>
+    withFolder(async (folder) => {
+      const model = new RecordingModel();
+      const checkpoint = await train(folder, model, { options: { queryFormat }, batchSize: 12, maxSteps: 1 });
+      const [{ prefix, branches, losses }] = model.batches[0].filter(({ id }) => id === 1);
+      const query = model.tokenizer.decode([...prefix, ...branches[0]]);
+      const expected =
+        `Question: number 1?\nAnswer: good 1\n\nIs the proposed answer correct?${question}\nAnswer:`;
+      assertEquals(query, expected);
+      assert(losses[0].kind === "choice");
+      assertEquals(losses[0].tokens, answers.map((answer) => model.tokenizer.answerToken(answer)));
+      assertEquals((await model.loadAdapter(checkpoint)).info?.queryFormat, queryFormat);
+
+      const asked: string[] = [];
+      const judge = new RecordingModel({ evidence: (text) => asked.push(text) });
+      // Whatever the options say: it is the adapter that was taught.
+      const context = { options: loraPrompt.defaults, rng: createRng(1), batchSize: 1, checkpoint };
+      const rows = [row("test", 1, 1)];
+      await Array.fromAsync(loraPrompt.predict(judge, rows, { ...context, progress: { update() {} } }));
+      assertEquals(asked, [expected]);
+    }));
+}
+
+Deno.test("lora-prompt asks in turns of a chat where it is told to, and holds the model to the right answer in one", () =>
+  withFolder(async (folder) => {
+    const model = new RecordingModel({ chat: CHAT });
+    const options = { queryChat: true };
+    const checkpoint = await train(folder, model, { options, batchSize: 12, maxSteps: 1 });
+    const [{ prefix, branches, losses }] = model.batches[0].filter(({ id }) => id === 1);
+    const [query, target] = branches.map((branch) => model.tokenizer.decode([...prefix, ...branch]));
+    const question = `system> ${CHAT_INSTRUCTION}\nuser> Question: number 1? | Answer:\nassistant>`;
+    assertEquals(
+      query,
+      `${question} good 1\nuser> Is the proposed answer correct? | Choices: | (i): no | (ii): yes | Answer:\nassistant>`,
+    );
+    assertEquals(target, `${question}the right 1`);
+    assert(losses[1].kind === "divergence");
+    assertEquals(losses[1].count, 3);
+    assertEquals((await model.loadAdapter(checkpoint)).info?.queryChat, true);
+  }));
+
+Deno.test("lora-prompt refuses to ask in a chat a model that has no template, an adapter of such a kind too", () =>
+  withFolder(async (folder) => {
+    const error = await assertRejects(
+      () => train(folder, new RecordingModel(), { options: { queryChat: true } }),
+      UserError,
+    );
+    assertEquals([error.kind, error.what, error.where], [
+      "usage",
+      "The model has no chat template",
+      "--query-chat",
+    ]);
+    const checkpoint = await train(folder, new RecordingModel({ chat: CHAT }), {
+      options: { queryChat: true },
+      maxSteps: 1,
+    });
+    const context = { options: loraPrompt.defaults, rng: createRng(1), batchSize: 1, checkpoint };
+    const ask = () =>
+      Array.fromAsync(
+        loraPrompt.predict(new RecordingModel(), [row("test", 1, 1)], {
+          ...context,
+          progress: { update() {} },
+        }),
+      );
+    assertEquals((await assertRejects(ask, UserError)).where, `adapter ${checkpoint}`);
+  }));
+
+Deno.test("lora-prompt refuses a format that there is not before anything is read, and an adapter's by name", () =>
+  withFolder(async (folder) => {
+    const error = assertThrows(
+      () => loraPrompt.check!({ ...loraPrompt.defaults, queryFormat: "roman" }),
+      UserError,
+    );
+    assertEquals([error.kind, error.fix], ["usage", "give one of roman_choice, alpha_choice, bool"]);
+    const adapter = { options: {}, weight: 1, info: { queryFormat: "greek_choice", temperature: false } };
+    await Deno.writeTextFile(join(folder, "fake_adapter.json"), JSON.stringify(adapter));
+    const context = { options: loraPrompt.defaults, rng: createRng(1), batchSize: 1, checkpoint: folder };
+    const ask = () =>
+      Array.fromAsync(
+        loraPrompt.predict(new RecordingModel(), [row("test", 1, 1)], {
+          ...context,
+          progress: { update() {} },
+        }),
+      );
+    const unknown = await assertRejects(ask, UserError, 'Unknown query format "greek_choice"');
+    assertEquals(unknown.where, `adapter ${folder}`);
+  }));
 
 // What an example is made of.
 
@@ -163,6 +272,8 @@ Deno.test("lora-prompt's defaults are the paper's recipe", () => {
     maxTokenLength: 0,
     saveSteps: 0,
     evalSteps: 0,
+    queryFormat: "roman_choice",
+    queryChat: false,
     klDecay: 1,
     klType: "jsd",
     refPeftDir: "",

@@ -51,8 +51,8 @@ Deno.test("query-lora trains an adapter that acts on the question about the answ
     assertEquals(adapter.options.invocationTokens, branch);
   }));
 
-Deno.test("query-lora's options are lora-prompt's, with their defaults, but for those of the divergence", () => {
-  const { klDecay: _, klType: __, refPeftDir: ___, ...rest } = loraPrompt.defaults;
+Deno.test("query-lora's options are lora-prompt's, with their defaults, but for those of the divergence and of chats", () => {
+  const { klDecay: _, klType: __, refPeftDir: ___, queryChat: ____, ...rest } = loraPrompt.defaults;
   assertEquals({ ...queryLora.defaults }, rest);
   assertEquals(Object.keys(queryLora.help!).sort(), Object.keys(queryLora.defaults).sort());
 });

@@ -1,11 +1,11 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { createRng, queryText, UserError } from "@credence/credence";
 import { FakeModel } from "@credence/credence/testing";
-import { predictQuery } from "../../../plugins/methods/query.ts";
+import { predictQuery, QUERY_DEFAULTS } from "../../../plugins/methods/query.ts";
 import { withFolder } from "../_folders.ts";
 import { rows } from "./_training.ts";
 
-const context = { options: {}, rng: createRng(1), batchSize: 2 };
+const context = { options: QUERY_DEFAULTS, rng: createRng(1), batchSize: 2 };
 const evidence = (text: string) => text.length;
 
 Deno.test("predictQuery() gives the logits of no and yes behind each query, and counts the rows", async () => {

@@ -7,7 +7,7 @@ import { row } from "./_training.ts";
 
 testMethod(zeroShot);
 
-const context = { options: {}, rng: createRng(1), batchSize: 2, progress: { update() {} } };
+const context = { options: zeroShot.defaults, rng: createRng(1), batchSize: 2, progress: { update() {} } };
 const rows = [0, 1, 2].map((index) => row("test", index, null));
 
 Deno.test("zero-shot says what lora-prompt says before it is trained", async () => {
@@ -28,3 +28,20 @@ Deno.test("zero-shot refuses a checkpoint with an adapter, which it would not us
     assertEquals(error.kind, "usage");
     assertStringIncludes(error.fix, "--method=lora-prompt");
   }));
+
+Deno.test("zero-shot asks in other words and in a chat where it is told to", async () => {
+  const asked: string[] = [];
+  const model = new FakeModel({
+    evidence: (text) => asked.push(text),
+    chat: (turns) => turns.map(({ role }) => `<${role}>`).join(" "),
+  });
+  for (
+    const options of [{ queryFormat: "bool", queryChat: false }, { ...zeroShot.defaults, queryChat: true }]
+  ) {
+    await Array.fromAsync(zeroShot.predict(model, rows.slice(0, 1), { ...context, options }));
+  }
+  assertEquals(asked, [
+    "Question: number 0?\nAnswer: bad 0\n\nIs the proposed answer correct?\nAnswer:",
+    "<system> <user> <assistant> <user>",
+  ]);
+});
