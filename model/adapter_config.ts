@@ -1,5 +1,6 @@
 /** PEFT's `adapter_config.json`: what of it is understood, what changes nothing, and what is refused. */
 import { dataError, writeJsonAtomic } from "../core/files.ts";
+import { ROMAN_CHOICE } from "../core/query.ts";
 import type { AdapterQuery, LoraOptions } from "../core/types.ts";
 import { readConfigFile } from "./config_file.ts";
 
@@ -93,8 +94,9 @@ export async function writeAdapterConfig(
     ...(rankPattern ? { rank_pattern: rankPattern } : {}),
     ...(alphaPattern ? { alpha_pattern: alphaPattern } : {}),
     ...(invocationTokens ? { alora_invocation_tokens: invocationTokens } : {}),
-    // The research code's adapters say it in the same place; PEFT leaves it aside.
-    ...(queryFormat ? { query_format: queryFormat } : {}),
+    // As the research code's adapters say it. What is usual is left out: PEFT before 0.14 refuses what it does not know,
+    // later ones warn.
+    ...(queryFormat && queryFormat !== ROMAN_CHOICE.name ? { query_format: queryFormat } : {}),
     ...(queryChat ? { query_chat: true } : {}),
   });
 }

@@ -136,7 +136,7 @@ function absent(
   return repeatable ? [] : value ?? (type === "boolean" ? false : undefined);
 }
 
-/** Width of the column of flags: what is longer has its help on the next line. */
+/** Width of the column of flags: what is longer has its help behind it, or on the next line. */
 const COLUMN = 24;
 
 /** The lines of `--help` for a set of flags, none longer than `width`. */
@@ -147,6 +147,7 @@ export function describeFlags(flags: FlagSet, width = 80): string {
   });
   const left = Math.min(COLUMN, Math.max(...rows.map(([flag]) => flag.length)));
   return rows.flatMap(([flag, help]) => {
+    if (flag.length > left && flag.length + help.length <= width - 4) return [`  ${flag}  ${help}`];
     const lines = wrap(help, width - left - 4);
     if (flag.length > left) lines.unshift("");
     return lines.map((line, index) => `  ${(index === 0 ? flag : "").padEnd(left)}  ${line}`.trimEnd());

@@ -1,5 +1,12 @@
 /** What an adapter's page on the Hub says, all of it from the files of its run. */
-import { type Calibrator, ROMAN_CHOICE } from "../core/mod.ts";
+import {
+  type AdapterQuery,
+  type Calibrator,
+  CHAT_INSTRUCTION,
+  type QueryFormat,
+  queryFormat,
+  ROMAN_CHOICE,
+} from "../core/mod.ts";
 import type { AdapterEvaluation, Training } from "./_adapter_run.ts";
 import { calibratorText } from "./_calibrator_text.ts";
 import { cell } from "./_table.ts";
@@ -20,6 +27,8 @@ export interface CardFacts {
   readonly evaluations: readonly AdapterEvaluation[];
   /** Whether there is an adapter; absent means that there is. */
   readonly adapter?: boolean;
+  /** How it was taught to be asked; as the research code's were, if absent. */
+  readonly query?: AdapterQuery;
   /** Whether it acts on the question about the answer alone. */
   readonly activated?: boolean;
   /** What the classifier reads, if the confidence comes from one: layers of hidden states, and where in the text. */
@@ -64,6 +73,7 @@ export function modelCard(facts: CardFacts): string {
 function whatText(facts: CardFacts): string {
   const paper = "([arXiv 2406.08391](https://arxiv.org/abs/2406.08391))";
   const { classifier, adapter = true, activated = false } = facts;
+  const { format: { answers: [no, yes] }, chat } = queryOf(facts);
   if (!classifier) {
     const scope = activated
       ? "The adapter acts on that question alone (`alora_invocation_tokens`, from PEFT 0.18 on): the answers are those " +
@@ -72,7 +82,12 @@ function whatText(facts: CardFacts): string {
     return `A LoRA adapter for ${
       baseText(facts)
     }, with which the model says how likely its own answer is correct: it is ` +
-      'asked "Is the proposed answer correct?", and the probability of "ii" (yes) against "i" (no) is its confidence ' +
+      `asked "Is the proposed answer correct?"${
+        chat ? " in its chat template" : ""
+      }, and the probability of ` +
+      `"${yes}"${yes === "yes" ? "" : " (yes)"} against "${no}"${
+        no === "no" ? "" : " (no)"
+      } is its confidence ` +
       `${paper}. ${scope}`;
   }
   const { layers, position } = classifier;
@@ -220,8 +235,25 @@ with torch.no_grad():
 print("P(correct):", ${confidenceInPython(calibrator)})`;
 }
 
+/** How an adapter is asked. */
+function queryOf({ query = {} }: CardFacts): { readonly format: QueryFormat; readonly chat: boolean } {
+  const { queryFormat: name = ROMAN_CHOICE.name, queryChat: chat = false } = query;
+  return { format: queryFormat(name, "adapter_config.json"), chat };
+}
+
+const TEXT_INPUTS = 'inputs = tokenizer(f"{question} {answer}{query}", return_tensors="pt")';
+const CHAT_INPUTS = `# Where the template knows no system turn, its text stands in front of the question.
+turns = [
+    {"role": "system", "content": ${JSON.stringify(CHAT_INSTRUCTION)}},
+    {"role": "user", "content": question},
+    {"role": "assistant", "content": answer},
+    {"role": "user", "content": query},
+]
+inputs = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True, return_tensors="pt")`;
+
 /** A program that loads the adapter with PEFT and asks it. */
-function adapterUse({ repo, baseModel, baseCommit, calibrator }: CardFacts): string {
+function adapterUse(facts: CardFacts): string {
+  const { repo, baseModel, baseCommit, calibrator } = facts, { format, chat } = queryOf(facts);
   const base = JSON.stringify(baseModel ?? "<the model it is for>");
   const revision = baseCommit === undefined ? "" : `, revision="${baseCommit}"`;
   return `import torch
@@ -235,13 +267,13 @@ tokenizer = AutoTokenizer.from_pretrained(base${revision})
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base${revision}), adapter)
 ${loadInPython("adapter", calibrator)}
 question, answer = "Question: What is the capital of France?\\nAnswer:", "Paris"
-query = ${JSON.stringify(ROMAN_CHOICE.suffix)}
-inputs = tokenizer(f"{question} {answer}{query}", return_tensors="pt")
-i, ii = (tokenizer(text).input_ids[-1] for text in (${
-    ROMAN_CHOICE.answers.map((text) => JSON.stringify(text)).join(", ")
+query = ${JSON.stringify(chat ? format.suffix.trim() : format.suffix)}
+${chat ? CHAT_INPUTS : TEXT_INPUTS}
+no, yes = (tokenizer(text).input_ids[-1] for text in (${
+    format.answers.map((text) => JSON.stringify(text)).join(", ")
   }))
 with torch.no_grad():
-    logits = model(**inputs).logits[0, -1, [i, ii]].float()
+    logits = model(**inputs).logits[0, -1, [no, yes]].float()
 print("P(correct):", ${confidenceInPython(calibrator)})`;
 }
 

@@ -1,6 +1,7 @@
 /** `deno task publish`: put an adapter on the Hugging Face Hub, with a page that says what it is and how well it does. */
 import { basename, dirname, join, resolve } from "node:path";
 import {
+  type AdapterQuery,
   dataError,
   exists,
   isHubName,
@@ -79,6 +80,7 @@ export async function publish(
     adapter: contents.adapter !== undefined,
     activated: Array.isArray(contents.adapter?.alora_invocation_tokens),
     ...(contents.classifier && { classifier: readsOf(contents.classifier) }),
+    ...(contents.adapter && { query: queryOf(contents.adapter) }),
     ...(licence !== undefined && { licence }),
     ...(training && { training }),
     ...(calibrator && { calibrator }),
@@ -155,6 +157,14 @@ async function contentsOf(checkpoint: string): Promise<Contents> {
 /** What a classifier reads, for its page. */
 function readsOf({ layers, position }: Readonly<Record<string, Json>>): NonNullable<CardFacts["classifier"]> {
   return { layers: layers as readonly number[], position: String(position) };
+}
+
+/** How an adapter was taught to be asked, for its page. */
+function queryOf({ query_format: name, query_chat: chat }: Readonly<Record<string, Json>>): AdapterQuery {
+  return {
+    ...(typeof name === "string" && name !== "" && { queryFormat: name }),
+    ...(chat === true && { queryChat: true }),
+  };
 }
 
 /** Writes what is published; gives the names of the files. */

@@ -120,3 +120,17 @@ Deno.test("modelCard() of a classifier with an adapter loads both, and reads whe
     assertStringIncludes(text, asked);
   }
 });
+
+Deno.test("modelCard() asks an adapter as it was taught: in other words, and in a chat", () => {
+  const bool = card({ query: { queryFormat: "bool" } });
+  assertStringIncludes(bool, 'the probability of "yes" against "no" is its confidence');
+  assertStringIncludes(bool, 'query = "\\n\\nIs the proposed answer correct?\\nAnswer:"\n');
+  assertStringIncludes(bool, 'for text in ("no", "yes"))');
+  const chat = card({ query: { queryFormat: "alpha_choice", queryChat: true } });
+  assertStringIncludes(chat, 'in its chat template, and the probability of "b" (yes) against "a" (no)');
+  assertStringIncludes(chat, "inputs = tokenizer.apply_chat_template(turns, add_generation_prompt=True");
+  assertStringIncludes(
+    chat,
+    'query = "Is the proposed answer correct?\\nChoices:\\n(a): no\\n(b): yes\\nAnswer:"\n',
+  );
+});
