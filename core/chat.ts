@@ -4,7 +4,7 @@ import { type Prompt, promptText } from "./records.ts";
 import type { ChatMessage, Tokenizer } from "./types.ts";
 
 /** The research code's instruction for chat models, as the system turn. */
-export const CHAT_INSTRUCTION =
+export const CHAT_INSTRUCTION: string =
   "You are an expert who responds with concise, correct answers. Directly state the answer without " +
   "phrases like 'the correct answer is'";
 
@@ -20,7 +20,7 @@ export function usesChat(tokenizer: Tokenizer, use: ChatUse): boolean {
   return use !== "off" && tokenizer.chat !== undefined;
 }
 
-/** @throws {UserError} of kind `usage` if a model has no chat template */
+/** Refuses a model without a chat template. @throws {UserError} of kind `usage` for one */
 export function checkChat(tokenizer: Tokenizer, where: string, fix: string): void {
   if (tokenizer.chat) return;
   throw new UserError({ kind: "usage", what: "The model has no chat template", where, fix });
