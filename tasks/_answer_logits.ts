@@ -16,6 +16,8 @@ import { choiceLogits } from "../plugins/mod.ts";
 export interface AnswerLogitsOptions {
   readonly batchSize: number;
   readonly progress: ProgressSink;
+  /** Whether questions are turns of a chat. */
+  readonly chat?: boolean;
   readonly metrics: readonly Metric[];
   /** For the intervals. */
   readonly rng: Rng;

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { fromFileUrl } from "./_paths.ts";
 import { builtins } from "../plugins/mod.ts";
 import {
@@ -12,6 +13,7 @@ import {
   type ModelFamily,
   parseHubName,
   type Plugin,
+  readJson,
   redact,
   Registry,
   type RemoteModel,
@@ -165,7 +167,10 @@ export class Session {
   async tokenizer(name: string): Promise<Tokenizer> {
     const alias = this.#aliases()[name] ?? name;
     if (typeof alias !== "string" || !isHubName(alias)) {
-      return await openTokenizer((await this.#locate(name)).folder);
+      const { folder } = await this.#locate(name);
+      // A folder without one is no checkpoint, whatever else it lacks.
+      await readJson(join(folder, "config.json"));
+      return await openTokenizer(folder);
     }
     const wanted = (path: string, all: readonly string[]) =>
       isModelFile(path, all) && /^(?!model\.).*\.(json|jinja|model)$/.test(path);
