@@ -25,7 +25,7 @@ export interface Judging {
   readonly calibrator?: Calibrator;
   readonly style: PromptStyle;
   /** Whether the answers were given in the model's chat template. */
-  readonly chat: boolean;
+  readonly chat?: boolean;
   readonly labeler: ChosenLabeler;
   readonly batchSize: number;
   readonly seed: number;
@@ -47,7 +47,8 @@ type Kept = Pick<Prediction, "logits" | "pCorrect"> & { readonly tokens: TokenCo
 
 /** Asks a method for its confidence in all rows, and hands these to `use`, with the tokens that they took. */
 export async function judge<R>(
-  { model, rows, method, options, checkpoint, calibrator, style, chat, labeler, batchSize, seed, ...kept }: Judging,
+  { model, rows, method, options, checkpoint, calibrator, style, chat, labeler, batchSize, seed, ...kept }:
+    Judging,
   use: (predictions: readonly Prediction[], tokens: TokenCount) => Promise<R>,
 ): Promise<R> {
   await using comparing = new LabelerOnDemand(labeler);
