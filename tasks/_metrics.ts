@@ -1,5 +1,13 @@
 /** The metrics that a command line names. */
-import type { Metric } from "../core/mod.ts";
+import { join } from "node:path";
+import {
+  createRng,
+  meansOver,
+  type Metric,
+  type PredictionRow,
+  readPredictions,
+  type TaskMeans,
+} from "../core/mod.ts";
 import { defaultMetrics } from "../plugins/mod.ts";
 import type { Session } from "./_session.ts";
 import type { Better } from "./_table.ts";
@@ -22,4 +30,15 @@ export function directions(session: Session): Better {
   return Object.fromEntries(
     session.registry.list("metric").map(({ plugin: { name, better } }) => [name, better]),
   );
+}
+
+/** Means over datasets, from their predictions. */
+export async function meansOf(
+  evaluations: readonly { readonly folder: string }[],
+  metrics: readonly Metric[],
+  seed: number,
+): Promise<TaskMeans> {
+  const datasets: PredictionRow[][] = [];
+  for (const { folder } of evaluations) datasets.push(await readPredictions(join(folder, "predictions.csv")));
+  return meansOver(datasets, metrics, createRng(seed).split("bootstrap"));
 }

@@ -7,14 +7,11 @@ import {
   type Json,
   type Labeled,
   loadPrompts,
-  meansOver,
   type Method,
   type Metric,
   type Options,
   type Prediction,
-  type PredictionRow,
   readJson,
-  readPredictions,
   resolveOptions,
   type RunFolder,
   type Split,
@@ -51,7 +48,7 @@ import {
 } from "./_common.ts";
 import { defineFlags, type FlagSet, parseFlags, peekFlag, type Values } from "./_flags.ts";
 import { print } from "./_io.ts";
-import { chooseMetrics, directions } from "./_metrics.ts";
+import { chooseMetrics, directions, meansOf } from "./_metrics.ts";
 import { checkStyle, chooseMode, type Mode } from "./_modes.ts";
 import { judge } from "./_judge.ts";
 import { chooseLabeler, type ChosenLabeler, labelAll, type LabelUsage, peekLabeler } from "./_labeler.ts";
@@ -368,17 +365,6 @@ async function peekPlugins(args: readonly string[], session: Session) {
 async function pluginFlags(args: readonly string[], session: Session): Promise<FlagSet> {
   const { method, labeler, dataset } = await peekPlugins(args, session);
   return { ...optionFlags(dataset), ...optionFlags(labeler), ...(method.train ? {} : optionFlags(method)) };
-}
-
-/** Means over datasets, from their predictions. */
-async function meansOf(
-  evaluations: readonly Evaluation[],
-  metrics: readonly Metric[],
-  seed: number,
-): Promise<TaskMeans> {
-  const datasets: PredictionRow[][] = [];
-  for (const { folder } of evaluations) datasets.push(await readPredictions(join(folder, "predictions.csv")));
-  return meansOver(datasets, metrics, createRng(seed).split("bootstrap"));
 }
 
 const task: Task = {
