@@ -8,7 +8,6 @@ import {
   type Labeled,
   loadPrompts,
   type Method,
-  type Metric,
   type Options,
   type Prediction,
   readJson,
