@@ -29,6 +29,8 @@ export interface Answerer {
   circumstances(): Promise<Readonly<Record<string, Json>>>;
   /** Whether questions are put into its chat template; one behind an API sees to that itself. */
   chats(use: ChatUse): Promise<boolean>;
+  /** Loads what can be missing on this machine, so that it is said before progress is. */
+  ready(): Promise<void>;
   /** Answers, as they are finished, with the index of their prompt. */
   answer(
     prompts: readonly Prompt[],
@@ -54,6 +56,7 @@ export async function chooseAnswerer(
       about: await session.describeModel(name, dtype),
       circumstances: () => aboutRun(session),
       chats: async (use) => usesChat(await session.tokenizer(name), use),
+      ready: async () => void await session.model(name, dtype),
       async *answer(prompts, style, options) {
         yield* generateAnswers(await session.model(name, dtype), prompts, style, options);
       },
@@ -83,6 +86,7 @@ export async function chooseAnswerer(
     circumstances: () =>
       Promise.resolve({ command: session.command, deno: Deno.version.deno, ...model?.usage?.() }),
     chats: () => Promise.resolve(false),
+    ready: () => Promise.resolve(),
     async *answer(prompts, style, options) {
       if (prompts.length === 0) return;
       model ??= await plugin.open(settings, context);

@@ -129,6 +129,7 @@ export async function generateOutputs(
           limit,
           shuffleChoices,
         });
+        await model.ready();
         const options = { maxNewTokens, batchSize, temperature: 0, topP: 1, seed, chat };
         const answers = {
           journal: `${path}.journal`,
