@@ -98,7 +98,7 @@ export async function validateDataset(
     } catch (error) {
       if (!(error instanceof UserError) || error.exitCode !== 4) throw error;
       // A file that is damaged ends here, and the other splits are looked at nevertheless.
-      findings.add("unreadable", `${error.where}: ${error.what}`);
+      findings.add("unreadable", `${error.where}: ${error.what} (${error.fix})`);
     }
     if (rows === 0) findings.add("none", split);
     results.push({ split, rows, findings: findings.list });
