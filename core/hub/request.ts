@@ -100,37 +100,51 @@ export async function hubFetch(
 /** Sends a request that is given up when nothing comes of it for too long, be it its head or a piece of its body. */
 async function watched(
   send: (signal: AbortSignal) => Promise<Response>,
-  { signal, stallMs = STALL_MS }: RequestOptions,
+  options: RequestOptions,
 ): Promise<Response> {
-  const stalled = new AbortController();
-  const alarm = () =>
-    stallMs === Infinity
-      ? undefined
-      : setTimeout(() => stalled.abort(new Error(`nothing came for ${stallMs / 1000} seconds`)), stallMs);
-  const timer = alarm();
-  let response: Response;
-  try {
-    response = await send(AbortSignal.any([stalled.signal, ...(signal ? [signal] : [])]));
-  } finally {
-    clearTimeout(timer);
-  }
+  const stop = new AbortController();
+  const response = await inTime(send(stop.signal), options, (reason) => stop.abort(reason));
   const { body } = response;
   if (body === null) return response;
   const reader = body.getReader();
   const stream = new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const timer = alarm();
-      try {
-        const { done, value } = await reader.read();
-        if (done) controller.close();
-        else controller.enqueue(value);
-      } finally {
-        clearTimeout(timer);
-      }
+      const { done, value } = await inTime(reader.read(), options, (reason) => {
+        reader.cancel(reason).catch(() => {});
+      });
+      if (done) controller.close();
+      else controller.enqueue(value);
     },
     cancel: (reason) => reader.cancel(reason),
   }, { highWaterMark: 0 });
   return new Response(stream, response);
+}
+
+/**
+ * What `work` gives, unless nothing comes of it for too long or the signal is aborted; `giveUp` is told of any failure.
+ * Deno may collect a signal that depends on another one, which then stops nothing: so neither is left to `fetch` alone.
+ */
+async function inTime<T>(
+  work: Promise<T>,
+  { signal, stallMs = STALL_MS }: RequestOptions,
+  giveUp: (reason: unknown) => void,
+): Promise<T> {
+  const { promise: broken, reject } = Promise.withResolvers<never>();
+  const timer = stallMs === Infinity
+    ? undefined
+    : setTimeout(() => reject(new Error(`nothing came for ${stallMs / 1000} seconds`)), stallMs);
+  const onAbort = () => reject(signal!.reason);
+  if (signal?.aborted) onAbort();
+  else signal?.addEventListener("abort", onAbort);
+  try {
+    return await Promise.race([work, broken]);
+  } catch (error) {
+    giveUp(error);
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  }
 }
 
 /** Follows redirects itself, so that the token goes to the endpoint and to nobody else. */
