@@ -1,9 +1,11 @@
 /** `deno task data ls|show|validate`: which datasets there are, what a model reads of them, and what is wrong in them. */
 import {
+  dataError,
   type Dataset,
   findAnswers,
   type Finding,
   loadPrompts,
+  type PromptStyle,
   promptText,
   QUERY_FORMATS,
   type Split,
@@ -112,7 +114,7 @@ interface TokenCounts {
 async function show(session: Session, name: string, flags: Values<typeof SHOW_FLAGS>, options: FlagValues) {
   const { n, kshot, seed, "model-name": modelName } = flags;
   const style = chooseStyle(session, flags["prompt-style"]);
-  const chosen = await chooseOne(session, name, flags, options);
+  const chosen = onlyOne(name, await chooseAll(session, name, flags, options));
   const tokenizer = modelName === undefined ? undefined : await session.tokenizer(modelName);
   const { dataset, request } = chosen;
   const splits = flags.splits === undefined
@@ -196,21 +198,53 @@ function describeDataset({ name, dataset }: FoundDataset): string {
   ].join("\n");
 }
 
+/** What was found in a dataset. */
+interface Validated {
+  readonly dataset: string;
+  readonly sound: boolean;
+  readonly splits: readonly Validation[];
+}
+
+/** Looks at a dataset, or at one after the other of a collection, and prints what is found in each. */
 async function validate(
   session: Session,
   name: string,
   flags: Values<typeof VALIDATE_FLAGS>,
   options: FlagValues,
-) {
-  const chosen = await chooseOne(session, name, flags, options);
-  const { dataset, request } = chosen;
+): Promise<readonly Validated[]> {
   const style = flags["prompt-style"] === undefined ? undefined : chooseStyle(session, flags["prompt-style"]);
+  const results: Validated[] = [];
+  for (const chosen of await chooseAll(session, name, flags, options)) {
+    const splits = await validateOne(chosen, flags.splits, style);
+    print(findingsText(chosen.name, splits));
+    const sound = splits.every(({ findings }) => findings.every(({ wrong }) => !wrong));
+    results.push({ dataset: chosen.name, sound, splits });
+  }
+  return results;
+}
+
+async function validateOne(
+  chosen: FoundDataset,
+  text: string | undefined,
+  style: PromptStyle | undefined,
+): Promise<readonly Validation[]> {
+  const { name, dataset, request } = chosen;
   using progress = new ProgressBar(`validate ${name}`);
-  const splits = flags.splits === undefined ? await splitsOf(chosen) : chooseSplits(flags.splits, dataset);
+  const splits = text === undefined ? await splitsOf(chosen) : chooseSplits(text, dataset);
   return await validateDataset({ dataset, request, splits, style, progress });
 }
 
-function summaryText(name: string, results: readonly Validation[]): string {
+/** How a collection is, in a line. */
+function collectionText(name: string, results: readonly Validated[]): string {
+  const rows = results.flatMap(({ splits }) => splits).reduce((sum, { rows }) => sum + rows, 0);
+  const unsound = results.filter(({ sound }) => !sound).map(({ dataset }) => dataset);
+  return `${name}: ${results.length.toLocaleString("en")} datasets, ${rows.toLocaleString("en")} rows; ` +
+    (unsound.length === 0
+      ? "nothing is wrong"
+      : `something is wrong in ${unsound.length.toLocaleString("en")}: ${unsound.join(", ")}`);
+}
+
+function findingsText(name: string, results: readonly Validation[]): string {
   const lines = results.flatMap(({ split, rows, findings }) => [
     `${name} ${split}: ${rows.toLocaleString("en")} rows, ${findings.length === 0 ? "all sound" : ""}`
       .replace(
@@ -245,23 +279,33 @@ async function splitsOf({ dataset, request, name }: FoundDataset): Promise<reado
   });
 }
 
-/** One dataset by its name. */
-async function chooseOne(
+/** A dataset by its name, or all of a collection: one or more. */
+async function chooseAll(
   session: Session,
   name: string,
   flags: { readonly "data-dir"?: string; readonly "prompt-style"?: string },
   options: FlagValues,
-): Promise<FoundDataset> {
+): Promise<readonly FoundDataset[]> {
   const datasets = await findDatasets(session, name, {
     dataDir: flags["data-dir"],
     promptStyle: flags["prompt-style"],
     options,
   });
+  if (datasets.length > 0) return datasets;
+  throw dataError(
+    `${name} stands for no dataset`,
+    name,
+    "check where its datasets should lie, as --data-dir",
+  );
+}
+
+/** Refuses a collection. */
+function onlyOne(name: string, datasets: readonly FoundDataset[]): FoundDataset {
   if (datasets.length === 1) return datasets[0];
   throw new UserError({
     kind: "usage",
     what: `${name} is a collection of ${datasets.length} datasets`,
-    where: "deno task data",
+    where: "deno task data show",
     fix: `name one of them, as in ${datasets[0].name}`,
   });
 }
@@ -341,11 +385,12 @@ const COMMANDS: Readonly<Record<string, Task>> = {
     flags: (args, session) => namedFlags(VALIDATE_FLAGS, args, session),
     async run(args, session) {
       const { name, values, options } = await parseNamed(this.command, VALIDATE_FLAGS, args, session);
-      const splits = await validate(session, name, values, options);
-      print(summaryText(name, splits));
-      const wrong = splits.flatMap(({ findings }) => findings.filter(({ wrong }) => wrong));
-      if (wrong.length > 0) session.exitCode = 4;
-      return { dataset: name, sound: wrong.length === 0, splits };
+      const results = await validate(session, name, values, options);
+      const sound = results.every(({ sound }) => sound);
+      if (!sound) session.exitCode = 4;
+      if (results.length === 1) return results[0];
+      print(collectionText(name, results));
+      return { dataset: name, sound, datasets: results };
     },
   },
 };

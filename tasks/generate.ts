@@ -56,7 +56,7 @@ export const LABEL_FLAGS = defineFlags({
   "data-dir": RUN_FLAGS["data-dir"],
   "prompt-style": {
     type: "string",
-    help: "prompt style the answers were written for, for the seed's folder names",
+    help: "prompt style the answers were written for, for the research code's folder names",
   },
   "splits": { type: "string", help: "some of train,validation,test (all there are)" },
   "seed": RUN_FLAGS["seed"],

@@ -76,7 +76,7 @@ export async function validateDataset(
     const findings = new Findings();
     const asked: DatasetRequest = {
       ...request,
-      onUnreadable: ({ what, where }) => findings.add("unreadable", `${where}: ${what}`),
+      onUnreadable: (error) => findings.add("unreadable", unreadableText(error)),
     };
     const ids = new Set<string>();
     let rows = 0;
@@ -98,7 +98,7 @@ export async function validateDataset(
     } catch (error) {
       if (!(error instanceof UserError) || error.exitCode !== 4) throw error;
       // A file that is damaged ends here, and the other splits are looked at nevertheless.
-      findings.add("unreadable", `${error.where}: ${error.what} (${error.fix})`);
+      findings.add("unreadable", unreadableText(error));
     }
     if (rows === 0) findings.add("none", split);
     results.push({ split, rows, findings: findings.list });
@@ -223,6 +223,8 @@ class Pools {
 function answerOf({ answer, choices }: Question): string {
   return typeof answer === "string" ? answer : choices?.[answer] ?? `number ${answer}`;
 }
+
+const unreadableText = ({ what, where, fix }: UserError) => `${where}: ${what} (${fix})`;
 
 const describe = ({ id, question }: Question) => `${id}: ${short(question)}`;
 

@@ -18,6 +18,7 @@ import {
   UserError,
 } from "../../core/mod.ts";
 import { readTable } from "./tables/mod.ts";
+import { readOrTell } from "./unreadable.ts";
 
 const HOME = "https://huggingface.co/datasets/cais/mmlu";
 
@@ -100,10 +101,18 @@ export const mmlu: Dataset = {
   tags: ["eval"],
   splits: ["validation", "test"],
   evalKshot: 5,
+  async available(request) {
+    taskOf(request);
+    const here = await splitsHere(findLocal, request);
+    if (here.length === 0 && (await hubSettings()).offline) {
+      here.push(...await splitsHere(findCached, request));
+    }
+    return here.length === 0 ? this.splits : this.splits.filter((split) => here.includes(split as MmluSplit));
+  },
   async *read(split, request) {
     yield* await readTask(split as MmluSplit, split, request);
   },
-  shotPool: (request) => readTask("dev", "train", request),
+  shotPool: (request) => readTask("dev", "train", { ...request, onUnreadable: undefined }),
   async revision(request) {
     const task = taskOf(request), parts: string[] = [];
     for (const split of MMLU_SPLITS) {
@@ -163,7 +172,7 @@ async function readTask(
       tail: "Now, answer the next question.",
     },
   };
-  return rows.map(({ question, choices, answer: text }, index) => {
+  const read = ({ question, choices, answer: text }: Row, index: number) => {
     const answer = text.trim() === "" ? NaN : Number(text);
     if (!Number.isInteger(answer) || answer < 0 || answer >= choices.length) {
       throw dataError(
@@ -173,7 +182,8 @@ async function readTask(
       );
     }
     return { id: `mmlu:${task}/${from}/${index}`, split, question, choices, answer, group: task, wording };
-  });
+  };
+  return rows.flatMap((row, index) => readOrTell(request, () => read(row, index)) ?? []);
 }
 
 /** The subject asked for. @throws {UserError} of kind `usage` if MMLU has none of that name */
@@ -226,8 +236,7 @@ async function locate(split: MmluSplit, request: DatasetRequest): Promise<Found 
   if (found) return found;
   const { argument: task } = request;
   // A subject that somebody has put here is not mixed with another copy of it.
-  const local = await Promise.all(MMLU_SPLITS.map((split) => findLocal(split, request)));
-  if (local.some((path) => path) || (await hubSettings()).offline) return undefined;
+  if ((await splitsHere(findLocal, request)).length > 0 || (await hubSettings()).offline) return undefined;
   const wanted = (path: string) => path.startsWith(`${task}/`) && path.endsWith(".parquet");
   try {
     await downloadSnapshot({ type: "dataset", repo: "cais/mmlu", revision: "main", wanted });
@@ -235,6 +244,12 @@ async function locate(split: MmluSplit, request: DatasetRequest): Promise<Found 
     throw error instanceof UserError ? notFound(split, task, request, error) : error;
   }
   return await findCached(split, request);
+}
+
+/** The splits of a subject that are found in one place. */
+async function splitsHere(find: typeof findLocal, request: DatasetRequest): Promise<MmluSplit[]> {
+  const found = await Promise.all(MMLU_SPLITS.map((split) => find(split, request)));
+  return MMLU_SPLITS.filter((_, index) => found[index]);
 }
 
 /** Looks for `<data-dir>[/mmlu]/<split>/<subject>_<split>.csv`. */
@@ -267,11 +282,14 @@ function notFound(
   { dataDir }: DatasetRequest,
   download?: UserError,
 ): UserError {
+  const asked = split === "dev" ? "test" : split;
   const why = download ? `, and cannot be downloaded: ${download.what}` : "";
   return dataError(
     `The ${split} split of MMLU's ${task} is not on this machine${why}`,
     `${dataDir ? `--data-dir=${dataDir} and ` : ""}the cache of the Hugging Face Hub`,
-    `${download ? `${download.fix}; or ` : ""}give --data-dir=<folder> with test/<subject>_test.csv and ` +
+    `${
+      download ? `${download.fix}; or ` : ""
+    }give --data-dir=<folder> with ${asked}/<subject>_${asked}.csv and ` +
       "dev/<subject>_dev.csv",
     download,
   );

@@ -11,10 +11,10 @@ import {
   type Question,
   type Split,
   type StyleWording,
-  UserError,
 } from "../../core/mod.ts";
 import { findManual, type ManualFile, missingManual, readManual } from "./manual.ts";
 import { type DataRow, findLocal, readSource, sourceRevision } from "./source.ts";
+import { readOrTell } from "./unreadable.ts";
 
 /** In what every dataset differs from what the research code renders. */
 export const COMMON_MEND = "a question never stands among its own worked examples";
@@ -177,13 +177,10 @@ async function* questions(
 
 /** What a row says; `undefined` for one that is left out, or that cannot be read where somebody is told of those. */
 function askedIn(row: DataRow, { fields, keep }: DatasetSpec, request: DatasetRequest): Asked | undefined {
-  try {
+  return readOrTell(request, () => {
     if (keep && !keep.values.includes(column(row.values, keep.column, row.where))) return undefined;
     return typeof fields === "function" ? fields(row) : readFields(fields, row);
-  } catch (error) {
-    if (!(error instanceof UserError) || !request.onUnreadable) throw error;
-    request.onUnreadable(error);
-  }
+  });
 }
 
 async function* rowsOf(spec: DatasetSpec, from: string, request: DatasetRequest): AsyncIterable<DataRow> {

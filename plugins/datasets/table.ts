@@ -15,11 +15,13 @@ import {
   parseFields,
   readQuestion,
   type TableFields,
+  type TableQuestion,
   valueAt,
 } from "./table_fields.ts";
 import { findFiles, type SplitFiles, splitNamed, type TableFile } from "./table_files.ts";
 import { findHubTables } from "./table_hub.ts";
-import { readTable, tableColumns } from "./tables/mod.ts";
+import { type DataRow, readTable, tableColumns } from "./tables/mod.ts";
+import { readOrTell } from "./unreadable.ts";
 
 /** Options of a dataset that is read from a table. */
 export interface TableDatasetOptions {
@@ -119,7 +121,7 @@ function allFiles(files: SplitFiles): readonly TableFile[] {
   return SPLITS.flatMap((split) => files[split] ?? []);
 }
 
-function splitIn(row: Parameters<typeof valueAt>[0], path: string): Split {
+function splitIn(row: DataRow, path: string): Split {
   const value = valueAt(row, path), split = typeof value === "string" ? splitNamed(value) : undefined;
   if (split) return split;
   throw dataError(
@@ -127,6 +129,13 @@ function splitIn(row: Parameters<typeof valueAt>[0], path: string): Split {
     row.where,
     "it must be train, validation or test",
   );
+}
+
+/** The question in a row; `undefined` for a row of another split. */
+function questionIn(row: DataRow, fields: TableFields, split: Split): TableQuestion | undefined {
+  return fields.split === undefined || splitIn(row, fields.split) === split
+    ? readQuestion(fields, row)
+    : undefined;
 }
 
 async function* questions(
@@ -153,8 +162,9 @@ async function* questions(
       request.warn?.(`Columns by their names: --fields=${describeFields(fields)}`);
     }
     for await (const row of readTable(path, { ...file, columns: columnsOf(fields, columns) })) {
-      if (fields.split !== undefined && splitIn(row, fields.split) !== split) continue;
-      const { id = `${split}/${number}`, ...question } = readQuestion(fields, row);
+      const read = readOrTell(request, () => questionIn(row, fields!, split));
+      if (read === undefined) continue;
+      const { id = `${split}/${number}`, ...question } = read;
       number++;
       yield { id: `${dataset}/${id}`, split, ...question };
     }

@@ -69,6 +69,40 @@ Deno.test("data validate goes on behind rows that cannot be read, and counts the
     assertStringIncludes(stdout, "wrong  a question that is among the worked examples: 2");
   }));
 
+Deno.test("data validate goes on behind rows of a user's own table that cannot be read, and says what helps", () =>
+  withFolder(async (folder) => {
+    const path = join(folder, "quiz.csv");
+    await Deno.writeTextFile(path, "question,answer,a,b\nQ1?,a,x,y\nQ2?,2,x,y\nQ3?,z,x,y\nQ4?,b,x,y\n");
+    const { code, stdout } = await run("data validate", [`csv:${path}`]);
+    assertEquals(code, 4);
+    assertStringIncludes(stdout, `csv:${path} test: 2 rows\n  wrong  cannot be read: 2\n`);
+    assertStringIncludes(stdout, 'line 3: Column "answer" is "2" (it must be');
+    assertStringIncludes(stdout, "if it counts from 1, say --fields=…,answer=answer:number)");
+    assertStringIncludes(stdout, 'line 4: Column "answer" is "z"');
+  }));
+
+Deno.test("data validate looks at every dataset of a collection, and says which are not sound", () =>
+  withFolder(async (folder) => {
+    const header = "question,choice0,choice1,choice2,choice3,answer\n";
+    const write = async (split: string, subject: string, rows: string) => {
+      await Deno.mkdir(join(folder, split), { recursive: true });
+      await Deno.writeTextFile(join(folder, split, `${subject}_${split}.csv`), header + rows);
+    };
+    for (const subject of ["anatomy", "virology"]) await write("dev", subject, "Shot?,a,b,c,d,0\n");
+    await write("test", "anatomy", "Q1?,a,b,c,d,0\nQ2?,a,b,c,d,3\n");
+    await write("test", "virology", "Q1?,a,b,c,d,0\nQ2?,a,b,c,d,4\nQ3?,a,b,c,d,1\n");
+    const { code, stdout } = await run("data validate", ["mmlu_all", `--data-dir=${folder}`, "--json"]);
+    assertEquals(code, 4);
+    assertStringIncludes(stdout, "mmlu:anatomy test: 2 rows, all sound\n");
+    assertStringIncludes(stdout, "mmlu:virology test: 2 rows\n  wrong  cannot be read: 1\n");
+    assertStringIncludes(
+      stdout,
+      "mmlu_all: 2 datasets, 4 rows; something is wrong in 1: mmlu:virology\n",
+    );
+    const { sound, datasets } = JSON.parse(stdout.trim().split("\n").at(-1)!);
+    assertEquals([sound, datasets.map(({ sound }: { sound: boolean }) => sound)], [false, [true, false]]);
+  }));
+
 Deno.test("data refuses a command, a dataset and a collection that it cannot use, and says what helps", async () => {
   const fix = async (task: string, args: string[]) => {
     const { code, stderr } = await run(task, args);

@@ -128,7 +128,10 @@ Deno.test("validateDataset() goes on behind a row that cannot be read, and behin
       throw dataError("The file is cut short", "rows.csv", "download it again");
     },
   });
-  const expected = ["rows.csv, row 2: The label is 7", "rows.csv: The file is cut short (download it again)"];
+  const expected = [
+    "rows.csv, row 2: The label is 7 (correct it)",
+    "rows.csv: The file is cut short (download it again)",
+  ];
   for (
     const { rows, findings } of await validateDataset({
       dataset: quiz,

@@ -68,12 +68,6 @@ async function writeHubCache(
   }
 }
 
-const SHARED = new URL("../../../../shared/data/", import.meta.url);
-
-async function isThere(url: URL): Promise<boolean> {
-  return await Deno.stat(url).then(() => true, () => false);
-}
-
 Deno.test("mmlu asks for five worked examples when the user names no number", () => {
   assertEquals(mmlu.evalKshot, 5);
 });
@@ -279,6 +273,17 @@ Deno.test("mmlu refuses a Parquet file that is cut short, naming it", () =>
     });
   }));
 
+Deno.test(
+  "mmlu has the splits that are in --data-dir, or all where it would be downloaded",
+  withoutHubCache(async (folder) => {
+    await writeFiles(folder, { "test/anatomy_test.csv": `${HEADER}q?,a,b,c,d,0\n` });
+    assertEquals(await mmlu.available!(request(folder)), ["test"]);
+    assertEquals(await mmlu.available!(request(folder, "virology")), ["validation", "test"]);
+    const error = await assertRejects(() => read("validation", request(folder)), UserError);
+    assertStringIncludes(error.fix, "validation/<subject>_validation.csv");
+  }),
+);
+
 // The collection.
 
 Deno.test(
@@ -323,29 +328,9 @@ Deno.test("mmlu downloads the subject that is asked for, and mmlu_all names ever
     });
   }));
 
-// Real rows.
+// The test kit.
 
-const shared = await isThere(new URL("mmlu/", SHARED));
-
-if (shared) {
-  testDataset(mmlu, {
-    request: { argument: "anatomy", dataDir: fileURLToPath(SHARED) },
-    rows: { test: 135 },
-  });
-}
-
-Deno.test({
-  name:
-    "mmlu_all finds the ten subjects of ../shared/data, each with five worked examples (skipped if absent)",
-  ignore: !shared,
-  fn: withoutHubCache(async () => {
-    const dataDir = fileURLToPath(SHARED);
-    const names = await mmluAll.expand!(request(dataDir, ""));
-    assertEquals(names.length, 10);
-    for (const name of names) {
-      const asked = request(dataDir, name.slice("mmlu:".length));
-      assertEquals((await mmlu.shotPool!(asked)).length, 5, name);
-      assert((await read("test", asked)).length >= 100, name);
-    }
-  }),
+testDataset(mmlu, {
+  request: request(fileURLToPath(new URL("../../golden/mmlu/", import.meta.url))),
+  rows: { validation: 2, test: 8 },
 });
