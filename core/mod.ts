@@ -56,9 +56,12 @@ export { costOf, dollars, priceOf } from "./openai/prices.ts";
 export type { Price } from "./openai/prices.ts";
 export { ReplyCache } from "./openai/reply_cache.ts";
 export type { ChatReply } from "./openai/reply.ts";
+export { requestLimits } from "./openai/request_limits.ts";
+export type { RequestSettings } from "./openai/request_limits.ts";
 export { OPENAI_URL, openAiSettings } from "./openai/settings.ts";
 export type { OpenAiSettings } from "./openai/settings.ts";
-export { flagName, resolveOptions } from "./options.ts";
+export { checkOptions, flagName, resolveOptions } from "./options.ts";
+export type { OptionLimit } from "./options.ts";
 export { answeredText, isSameQuestion, isStoredRow, promptText, questionKey, SPLITS } from "./records.ts";
 export type {
   Generation,

@@ -11,7 +11,7 @@ export function flagName(option: string): string {
  *
  * A value given as text, as on a command line, is turned into the type of the default.
  *
- * @throws {UserError} of kind `usage` for an unknown key or a value of another type
+ * @throws {UserError} of kind `usage` for an unknown key, a value of another type, or one that the plugin refuses
  */
 export function resolveOptions<O extends Options>(
   plugin: PluginBase<O>,
@@ -34,7 +34,32 @@ export function resolveOptions<O extends Options>(
         fix: `give a ${describeType(defaults[key])}, as in ${JSON.stringify(defaults[key])}`,
       }));
   }
+  plugin.check?.(resolved as O);
   return resolved as O;
+}
+
+/** A key of a plugin's options, whether its value will do, and what is wanted. */
+export type OptionLimit<O extends Options> = readonly [
+  key: keyof O & string,
+  holds: boolean,
+  wanted: string,
+];
+
+/** Refuses the first value that will not do. @throws {UserError} of kind `usage` */
+export function checkOptions<O extends Options>(
+  { kind, name }: Pick<PluginBase, "kind" | "name">,
+  options: O,
+  limits: readonly OptionLimit<O>[],
+): void {
+  for (const [key, holds, wanted] of limits) {
+    if (holds) continue;
+    throw new UserError({
+      kind: "usage",
+      what: `Option "${key}" is ${JSON.stringify(options[key])}`,
+      where: `options of ${kind} "${name}"`,
+      fix: `give ${wanted}`,
+    });
+  }
 }
 
 function coerce(value: unknown, like: unknown, refuse: () => Error): unknown {

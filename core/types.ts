@@ -65,6 +65,8 @@ export interface PluginBase<O extends Options = Options> {
   readonly help?: Readonly<Partial<Record<keyof O & string, string>>>;
   /** Options that decide how the work is done and not what comes out, as a limit on its cost: a run goes on with others. */
   readonly incidental?: readonly string[];
+  /** Refuses options with which it could not work, so that this is said before a model is loaded. */
+  check?(options: O): void;
 }
 
 /** Any plugin. */
@@ -279,8 +281,6 @@ export interface TrainingContext<O extends Options = Options> extends MethodCont
 export interface Method<O extends Options = Options> extends PluginBase<O> {
   /** Marks the contract: `train` and `predict`. */
   readonly kind: "method";
-  /** Refuses options with which it could not work, so that this is said before a model is loaded. */
-  check?(options: O): void;
   /**
    * Trains, and resolves to the folder of the last checkpoint. Reads only training and validation rows. Absent in a
    * method that needs no training.

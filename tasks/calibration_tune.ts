@@ -96,7 +96,6 @@ export async function calibrationTune(
   const kind = chooseCalibrator(flags.calibrator, flags["scale-temp"]);
   checkWorth(method, flags["scale-temp"]);
   const options = resolveOptions(method, methodOptions);
-  method.check?.(options);
   const [chosen] = await chooseDatasets(session, flags.dataset, {
     dataDir: flags["data-dir"],
     promptStyle: flags["prompt-style"],

@@ -3,7 +3,6 @@ import {
   dataError,
   type Dataset,
   findAnswers,
-  type Finding,
   loadPrompts,
   type PromptStyle,
   promptText,
@@ -41,6 +40,7 @@ import { ProgressBar } from "./_progress.ts";
 import type { Session } from "./_session.ts";
 import { table } from "./_table.ts";
 import { runTask, type Task } from "./_task.ts";
+import { collectionText, findingsText, type Validated } from "./_validation.ts";
 
 type FoundDataset = Omit<ChosenDataset, "about">;
 
@@ -198,13 +198,6 @@ function describeDataset({ name, dataset }: FoundDataset): string {
   ].join("\n");
 }
 
-/** What was found in a dataset. */
-interface Validated {
-  readonly dataset: string;
-  readonly sound: boolean;
-  readonly splits: readonly Validation[];
-}
-
 /** Looks at a dataset, or at one after the other of a collection, and prints what is found in each. */
 async function validate(
   session: Session,
@@ -232,39 +225,6 @@ async function validateOne(
   using progress = new ProgressBar(`validate ${name}`);
   const splits = text === undefined ? await splitsOf(chosen) : chooseSplits(text, dataset);
   return await validateDataset({ dataset, request, splits, style, progress });
-}
-
-/** How a collection is, in a line. */
-function collectionText(name: string, results: readonly Validated[]): string {
-  const rows = results.flatMap(({ splits }) => splits).reduce((sum, { rows }) => sum + rows, 0);
-  const unsound = results.filter(({ sound }) => !sound).map(({ dataset }) => dataset);
-  return `${name}: ${results.length.toLocaleString("en")} datasets, ${rows.toLocaleString("en")} rows; ` +
-    (unsound.length === 0
-      ? "nothing is wrong"
-      : `something is wrong in ${unsound.length.toLocaleString("en")}: ${unsound.join(", ")}`);
-}
-
-function findingsText(name: string, results: readonly Validation[]): string {
-  const lines = results.flatMap(({ split, rows, findings }) => [
-    `${name} ${split}: ${rows.toLocaleString("en")} rows, ${findings.length === 0 ? "all sound" : ""}`
-      .replace(
-        /, $/,
-        "",
-      ),
-    ...findings.flatMap(findingLines),
-  ]);
-  return lines.join("\n");
-}
-
-function findingLines({ what, wrong, count, examples }: Finding): string[] {
-  const more = count > examples.length
-    ? [`      and ${(count - examples.length).toLocaleString("en")} more`]
-    : [];
-  return [
-    `  ${wrong ? "wrong" : "note "}  ${what}: ${count.toLocaleString("en")}`,
-    ...examples.map((example) => `      ${example}`),
-    ...more,
-  ];
 }
 
 /** The splits that are there, in their order. */

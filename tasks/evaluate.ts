@@ -133,7 +133,6 @@ export async function evaluate(
   checkScale(flags["scale-temp"], method.name, flags["query-peft-dir"] !== undefined);
   const preset = method.name === mode.method ? mode.options : {};
   const options = resolveOptions(method, { ...preset, ...given.method });
-  method.check?.(options);
   const labeler = await chooseLabeler(session, flags.strategy ?? strategyOf(mode), given.labeler ?? {});
   const datasets = await chooseDatasets(session, flags.dataset, {
     dataDir: flags["data-dir"],

@@ -1,6 +1,7 @@
 import {
   type ChatBody,
   ChatClient,
+  checkOptions,
   dollars,
   type Label,
   type Labeler,
@@ -12,6 +13,7 @@ import {
   priceOf,
   type ProgressSink,
   ReplyCache,
+  requestLimits,
 } from "../../core/mod.ts";
 import {
   GRADING_VERSION,
@@ -72,6 +74,17 @@ export const fuzzy: Labeler<FuzzyOptions> = {
     maxCost: "dollars after which the run stops, to be gone on with",
   },
   incidental: ["concurrency", "timeout", "batchApi", "priceInput", "priceOutput", "maxCost"],
+  check(options) {
+    const { maxTokens } = options;
+    checkOptions(fuzzy, options, [
+      ...requestLimits(options),
+      [
+        "maxTokens",
+        Number.isInteger(maxTokens) && maxTokens >= 0,
+        "a whole number from 0, which is no limit",
+      ],
+    ]);
+  },
   revision: () => Promise.resolve(openAiSettings().baseUrl),
   open: (options, context) => FuzzySession.open(options, context),
 };

@@ -1,4 +1,5 @@
 import {
+  checkOptions,
   type Label,
   type Labeler,
   type LabelerContext,
@@ -37,6 +38,14 @@ export const local: Labeler<LocalOptions> = {
     gradeBatch: "answers graded at once",
   },
   incidental: ["gradeBatch"],
+  check(options) {
+    const { threshold, undecided, gradeBatch } = options;
+    checkOptions(local, options, [
+      ["threshold", threshold > 0 && threshold < 1, "a number between 0 and 1"],
+      ["undecided", undecided >= 0 && undecided < 1, "a number from 0 to below 1"],
+      ["gradeBatch", Number.isInteger(gradeBatch) && gradeBatch >= 1, "a whole number from 1"],
+    ]);
+  },
   revision: (_, { argument, describeModel }) => describeModel(argument),
   open: async (options, context) => new LocalSession(await context.model(context.argument), options, context),
 };

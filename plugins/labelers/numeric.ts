@@ -1,4 +1,4 @@
-import type { Labeler } from "../../core/mod.ts";
+import { checkOptions, type Labeler } from "../../core/mod.ts";
 
 /** Options of `numeric`. */
 export interface NumericOptions {
@@ -17,6 +17,8 @@ export const numeric: Labeler<NumericOptions> = {
   description: "1 when the number behind #### in the answer, else its last, is that of the target",
   defaults: { tolerance: 1e-6 },
   help: { tolerance: "how far an answer may be off, as a share" },
+  check: (options) =>
+    checkOptions(numeric, options, [["tolerance", options.tolerance >= 0, "a number from 0"]]),
   label({ target, answer }, { tolerance }) {
     const wanted = numberIn(target);
     if (wanted === undefined) return null;

@@ -1,9 +1,9 @@
-import type { Labeler } from "../../core/mod.ts";
+import { checkOptions, type Labeler } from "../../core/mod.ts";
 import { words } from "./normalise.ts";
 
 /** Options of `token-f1`. */
 export interface TokenF1Options {
-  /** F1 from which an answer is right, in [0, 1]. */
+  /** F1 from which an answer is right, in (0, 1]. */
   readonly threshold: number;
 }
 
@@ -15,6 +15,10 @@ export const tokenF1: Labeler<TokenF1Options> = {
   description: "1 when the words of answer and target have an F1 from a threshold on (SQuAD)",
   defaults: { threshold: 0.5 },
   help: { threshold: "F1 from which an answer is right" },
+  check: (options) =>
+    checkOptions(tokenF1, options, [
+      ["threshold", options.threshold > 0 && options.threshold <= 1, "a number above 0, up to 1"],
+    ]),
   label: ({ target, answer }, { threshold }) => f1(words(answer), words(target)) >= threshold ? 1 : 0,
 };
 

@@ -1,5 +1,5 @@
 /** Options of the methods that train an adapter. */
-import { UserError } from "../../core/mod.ts";
+import { checkOptions, type OptionLimit } from "../../core/mod.ts";
 
 /** Options of every method that trains an adapter; the defaults are the research code's recipe. */
 export interface AdapterTrainingOptions {
@@ -57,9 +57,6 @@ export const ADAPTER_TRAINING_HELP: Readonly<Record<keyof AdapterTrainingOptions
   evalSteps: "steps between validations; 0: a tenth of all",
 };
 
-/** A key of a method's options, whether its value will do, and what is wanted. */
-export type OptionLimit<O> = readonly [key: keyof O & string, holds: boolean, wanted: string];
-
 /** Refuses values with which nothing could be learned, before the first token is read. */
 export function checkTrainingOptions<O extends AdapterTrainingOptions>(
   method: string,
@@ -68,7 +65,7 @@ export function checkTrainingOptions<O extends AdapterTrainingOptions>(
 ): void {
   const { loraRank, loraAlpha, loraDropout, targetModules, lr, warmupRatio } = options;
   const isCount = (value: number, least: number) => Number.isInteger(value) && value >= least;
-  checkOptions(method, options, [
+  checkOptions({ kind: "method", name: method }, options, [
     ["loraRank", isCount(loraRank, 1), "a whole number from 1"],
     ["loraAlpha", loraAlpha > 0, "a number above 0"],
     ["loraDropout", loraDropout >= 0 && loraDropout < 1, "a number from 0 to below 1"],
@@ -81,17 +78,4 @@ export function checkTrainingOptions<O extends AdapterTrainingOptions>(
     ["evalSteps", isCount(options.evalSteps, 0), "a whole number from 0"],
     ...more,
   ]);
-}
-
-/** Refuses the first value that will not do. */
-export function checkOptions<O>(method: string, options: O, limits: readonly OptionLimit<O>[]): void {
-  for (const [key, holds, wanted] of limits) {
-    if (holds) continue;
-    throw new UserError({
-      kind: "usage",
-      what: `Option "${key}" is ${JSON.stringify(options[key])}`,
-      where: `options of method "${method}"`,
-      fix: `give ${wanted}`,
-    });
-  }
 }

@@ -1,6 +1,7 @@
 /** Confidence from the model's own answer: how likely it was to be written, without another question. */
 import {
   answeredText,
+  checkOptions,
   type ContinuedSequence,
   encodePrompt,
   encodeWithin,
@@ -10,7 +11,6 @@ import {
   promptText,
   type Score,
 } from "../../core/mod.ts";
-import { checkOptions } from "./adapter_options.ts";
 import { choiceLogits } from "./choice_logits.ts";
 import { checkUntrained } from "./untrained.ts";
 
@@ -55,7 +55,7 @@ export const logits: Method<LogitsOptions> = {
 };
 
 function check(options: LogitsOptions): void {
-  checkOptions(logits.name, options, [
+  checkOptions(logits, options, [
     [
       "confidence",
       LOGITS_CONFIDENCES.includes(options.confidence),

@@ -4,6 +4,7 @@
  */
 import {
   type Adapter,
+  checkOptions,
   type ClassifierHead,
   type FeatureBatch,
   type Labeled,
@@ -14,7 +15,6 @@ import {
   type TrainingRows,
   UserError,
 } from "../../core/mod.ts";
-import { checkOptions } from "./adapter_options.ts";
 import {
   batchReader,
   checkClasses,
@@ -146,7 +146,7 @@ async function train(
 /** Refuses options with which nothing could be learned; gives the layers as numbers. */
 function checkProbe(options: ProbeOptions): number[] {
   const { layers, layerChoice, position, head, maxTokenLength, lr, weightDecay, warmupRatio } = options;
-  checkOptions(probe.name, options, [
+  checkOptions(probe, options, [
     ["layers", layers.length > 0, "at least one layer, as in -1"],
     ["layerChoice", layerChoice === "all" || layerChoice === "best", "all or best"],
     ["position", POSITIONS.includes(position), `one of ${POSITIONS.join(", ")}`],

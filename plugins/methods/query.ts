@@ -6,11 +6,11 @@ import {
   type Generation,
   type LanguageModel,
   type MethodContext,
+  type OptionLimit,
   QUERY_FORMATS,
   queryFormat,
   type QueryOptions,
 } from "../../core/mod.ts";
-import type { OptionLimit } from "./adapter_options.ts";
 
 /** How a model is asked about its answers; an adapter that says how it was taught goes before it. */
 export interface QueryMethodOptions {

@@ -3,6 +3,7 @@
  * the answer says. The research code's `us_oe`, after Kuhn et al. 2023 (arXiv 2302.09664).
  */
 import {
+  checkOptions,
   encodePrompt,
   generateAnswers,
   type Generation,
@@ -16,7 +17,6 @@ import {
   type Score,
   UserError,
 } from "../../core/mod.ts";
-import { checkOptions } from "./adapter_options.ts";
 import { checkUntrained } from "./untrained.ts";
 
 /** How much each sample counts. */
@@ -81,7 +81,7 @@ export const sampling: Method<SamplingOptions> = {
 
 function check(options: SamplingOptions): void {
   const { samples, temperature, topP, sampleTokens, confidence } = options;
-  checkOptions(sampling.name, options, [
+  checkOptions(sampling, options, [
     ["samples", Number.isInteger(samples) && samples >= 1, "a whole number from 1"],
     ["temperature", temperature > 0, "a number above 0"],
     ["topP", topP > 0 && topP <= 1, "a number above 0, up to 1"],

@@ -4,6 +4,7 @@
  */
 import {
   type ChatMessage,
+  checkOptions,
   encodeWithin,
   type Generation,
   type LanguageModel,
@@ -11,7 +12,6 @@ import {
   type MethodContext,
   promptText,
 } from "../../core/mod.ts";
-import { checkOptions } from "./adapter_options.ts";
 import { checkUntrained } from "./untrained.ts";
 
 /** How the model is asked: stages, and guesses of which the answer is the first. `vrbal` goes on from its own answer. */
@@ -69,7 +69,7 @@ export const verbalized: Method<VerbalizedOptions> = {
 };
 
 function check(options: VerbalizedOptions): void {
-  checkOptions(verbalized.name, options, [
+  checkOptions(verbalized, options, [
     ["style", VERBALIZED_STYLES.includes(options.style), `one of ${VERBALIZED_STYLES.join(", ")}`],
   ]);
 }

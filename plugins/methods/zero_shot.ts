@@ -1,6 +1,5 @@
 /** Zero-shot: the untuned model is asked whether its answer is correct. The research code calls it `base`. */
-import type { Method } from "../../core/mod.ts";
-import { checkOptions } from "./adapter_options.ts";
+import { checkOptions, type Method } from "../../core/mod.ts";
 import { predictQuery, QUERY_DEFAULTS, QUERY_HELP, queryLimits, type QueryMethodOptions } from "./query.ts";
 import { checkUntrained } from "./untrained.ts";
 
@@ -12,7 +11,7 @@ export const zeroShot: Method<QueryMethodOptions> = {
   description: "Zero-shot: the untuned model says whether the proposed answer is correct",
   defaults: QUERY_DEFAULTS,
   help: QUERY_HELP,
-  check: (options) => checkOptions(zeroShot.name, options, queryLimits(options)),
+  check: (options) => checkOptions(zeroShot, options, queryLimits(options)),
   async *predict(model, rows, context) {
     await checkUntrained(zeroShot.name, context.checkpoint);
     yield* predictQuery(model, rows, { ...context, checkpoint: undefined });

@@ -1,6 +1,7 @@
 import {
   type ChatBody,
   ChatClient,
+  checkOptions,
   dollars,
   openAiSettings,
   type Price,
@@ -8,6 +9,7 @@ import {
   type RemoteModel,
   type RemoteModelContext,
   ReplyCache,
+  requestLimits,
   type TextModel,
   type TextOptions,
 } from "../../core/mod.ts";
@@ -63,6 +65,7 @@ export const openai: RemoteModel<OpenAiOptions> = {
     reasoning: "send max_completion_tokens and no temperature",
   },
   incidental: ["concurrency", "timeout", "priceInput", "priceOutput", "maxCost"],
+  check: (options) => checkOptions(openai, options, requestLimits(options)),
   revision: () => Promise.resolve(openAiSettings().baseUrl),
   open: async (options, context) => {
     const { baseUrl } = openAiSettings();

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UserError } from "../../core/errors.ts";
-import { flagName, resolveOptions } from "../../core/options.ts";
+import { checkOptions, flagName, resolveOptions } from "../../core/options.ts";
 import type { Metric } from "../../core/types.ts";
 
 interface SampleOptions {
@@ -95,4 +95,11 @@ Deno.test("resolveOptions() says so where a plugin has no options", () => {
   const plain: Metric = { ...sample, defaults: {}, compute: () => 0 };
   const { fix } = assertThrows(() => resolveOptions(plain, { bins: 3 }), UserError);
   assertEquals(fix, "it has no options");
+});
+
+Deno.test("checkOptions() names the first value that will not do", () => {
+  const plugin = { kind: "labeler", name: "acme/l" } as const;
+  const check = () => checkOptions(plugin, { a: 1, b: 2 }, [["a", true, "x"], ["b", false, "y"]]);
+  const error = assertThrows(check, UserError, 'Option "b" is 2');
+  assertEquals([error.where, error.fix], ['options of labeler "acme/l"', "give y"]);
 });

@@ -4,7 +4,6 @@ import {
   ADAPTER_TRAINING,
   ADAPTER_TRAINING_HELP,
   type AdapterTrainingOptions,
-  checkOptions,
   checkTrainingOptions,
 } from "../../../plugins/methods/adapter_options.ts";
 
@@ -46,11 +45,6 @@ Deno.test("checkTrainingOptions() refuses what a method's own limits refuse", ()
   const check = (holds: boolean) => checkTrainingOptions("acme/method", options, [["mine", holds, "four"]]);
   check(true);
   assertEquals(assertThrows(() => check(false), UserError).fix, "give four");
-});
-
-Deno.test("checkOptions() names the first value that will not do", () => {
-  const check = () => checkOptions("m", { a: 1, b: 2 }, [["a", true, "x"], ["b", false, "y"]]);
-  assertThrows(check, UserError, 'Option "b" is 2');
 });
 
 Deno.test("ADAPTER_TRAINING_HELP says what each option does", () => {
