@@ -74,10 +74,9 @@ export async function validateDataset(
   const results: Validation[] = [];
   for (const split of splits) {
     const findings = new Findings();
-    const asked: DatasetRequest = {
-      ...request,
-      onUnreadable: (error) => findings.add("unreadable", unreadableText(error)),
-    };
+    const unreadable = ({ what, where, fix }: UserError) =>
+      findings.add("unreadable", `${where}: ${what} (${fix})`);
+    const asked: DatasetRequest = { ...request, onUnreadable: unreadable };
     const ids = new Set<string>();
     let rows = 0;
     try {
@@ -91,14 +90,13 @@ export async function validateDataset(
         else {
           checkQuestion(row, findings);
           checkRepeated(row, split, firstSeen, findings);
-          if (await pools.showItself(row)) findings.add("leak", describe(row));
+          if (await pools.showItself(row, unreadable)) findings.add("leak", describe(row));
           if (style) checkWording(row, style, findings);
         }
       }
     } catch (error) {
-      if (!(error instanceof UserError) || error.exitCode !== 4) throw error;
       // A file that is damaged ends here, and the other splits are looked at nevertheless.
-      findings.add("unreadable", unreadableText(error));
+      unreadable(dataErrorOf(error));
     }
     if (rows === 0) findings.add("none", split);
     results.push({ split, rows, findings: findings.list });
@@ -206,13 +204,18 @@ class Pools {
 
   /**
    * Whether a question is among the worked examples of its dataset: under another name, in another split; or under its
-   * own, where the dataset shows it to itself.
+   * own, where the dataset shows it to itself. Examples that cannot be read are told once, and count as none.
    */
-  async showItself(row: Question): Promise<boolean> {
+  async showItself(row: Question, unreadable: (error: UserError) => void): Promise<boolean> {
     const home = row.home?.dataset, { ownShots = false } = this.#dataset;
     let pool = this.#pools.get(home);
     if (!pool) {
-      const questions = await this.#dataset.shotPool?.(this.#request, home) ?? [];
+      let questions: readonly Question[] = [];
+      try {
+        questions = await this.#dataset.shotPool?.(this.#request, home) ?? [];
+      } catch (error) {
+        unreadable(dataErrorOf(error));
+      }
       this.#pools.set(home, pool = Map.groupBy(questions, questionKey));
     }
     const same = pool.get(questionKey(row)) ?? [];
@@ -224,7 +227,11 @@ function answerOf({ answer, choices }: Question): string {
   return typeof answer === "string" ? answer : choices?.[answer] ?? `number ${answer}`;
 }
 
-const unreadableText = ({ what, where, fix }: UserError) => `${where}: ${what} (${fix})`;
+/** What is wrong with data; what is wrong with anything else is thrown on. */
+function dataErrorOf(error: unknown): UserError {
+  if (error instanceof UserError && error.exitCode === 4) return error;
+  throw error;
+}
 
 const describe = ({ id, question }: Question) => `${id}: ${short(question)}`;
 

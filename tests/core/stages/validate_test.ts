@@ -111,6 +111,15 @@ Deno.test("validateDataset() finds a test question among the worked examples und
   assertStringIncludes(first.prompt, "Which q?");
 });
 
+Deno.test("validateDataset() looks at all rows where worked examples cannot be read, and says so once", async () => {
+  const shotPool = () => Promise.reject(dataError("There is no train split", "quiz", "add it"));
+  const [one, ...others] = await findings(
+    dataset([question("a"), question("b", { answer: 9 })], { shotPool }),
+  );
+  assertEquals([one.count, one.examples], [1, ["quiz: There is no train split (add it)"]]);
+  assertEquals(others.map(({ what }) => what), ["an answer that names no choice"]);
+});
+
 Deno.test("validateDataset() finds questions that are shown to themselves", async () => {
   const rows = [question("a"), question("b")];
   const shotPool = () => Promise.resolve(rows);
