@@ -18,6 +18,8 @@ export interface AnswerLogitsOptions {
   readonly progress: ProgressSink;
   /** Whether questions are turns of a chat. */
   readonly chat?: boolean;
+  /** Divides the logits; 1 if absent. */
+  readonly temperature?: number;
   readonly metrics: readonly Metric[];
   /** For the intervals. */
   readonly rng: Rng;
@@ -30,11 +32,13 @@ export interface AnswerLogitsOptions {
 export async function answerLogits(
   model: LanguageModel,
   rows: readonly Generation[],
-  { metrics, rng, ...options }: AnswerLogitsOptions,
+  { metrics, rng, temperature, ...options }: AnswerLogitsOptions,
 ): Promise<Summary> {
   const judged: Judged[] = [];
   for await (const { logits, target } of choiceLogits(model, rows, options)) {
-    const shares = softmax(logits), pCorrect = Math.max(...shares), { group } = rows[judged.length];
+    const shares = softmax(logits, temperature),
+      pCorrect = Math.max(...shares),
+      { group } = rows[judged.length];
     const label = shares.indexOf(pCorrect) === target ? 1 as const : 0 as const;
     judged.push({ label, pCorrect, ...(group === undefined ? {} : { group }) });
   }

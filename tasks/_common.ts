@@ -185,19 +185,30 @@ const SCALES: Readonly<Record<string, readonly string[] | undefined>> = {
   logits: ["logits"],
 };
 
-/** Refuses a `--scale-temp` that names no confidence, that of another method, or one where nothing can be fitted. */
-export function checkScale(scale: string | undefined, method: string, hasCheckpoint: boolean): void {
+/**
+ * Refuses a `--scale-temp` that names no confidence, that of another method, or one where nothing can be fitted.
+ *
+ * @param answerLogits whether the logits of the options are measured beside, which `logits` is about too
+ */
+export function checkScale(
+  scale: string | undefined,
+  method: string,
+  hasCheckpoint: boolean,
+  answerLogits = false,
+): void {
   if (scale === undefined) return;
   const usage = (what: string, fix: string) =>
     new UserError({ kind: "usage", what, where: "--scale-temp", fix });
   if (!Object.hasOwn(SCALES, scale)) {
     throw usage(`Unknown temperature "${scale}"`, suggestion(scale, Object.keys(SCALES)));
   }
-  const methods = SCALES[scale];
+  const methods = scale === "logits" && answerLogits ? ["logits", "zero-shot"] : SCALES[scale];
   if (methods && !methods.includes(method)) {
     throw usage(
       `"${scale}" is the confidence of ${methods.join(" and ")}, but the method is ${method}`,
-      "use --scale-temp=query, which is that of any method",
+      `give --method=${
+        methods.join(" or ")
+      }, or use --scale-temp=query, which is the confidence of any method`,
     );
   }
   if (hasCheckpoint) return;

@@ -1,6 +1,7 @@
 /** `deno task evaluate`: how well a model knows when its answers are right. */
 import { join } from "node:path";
 import {
+  type Calibrator,
   createRng,
   generateAnswers,
   isLabeled,
@@ -128,9 +129,9 @@ export async function evaluate(
   checkStyle(flags.mode, mode, style.name);
   const { plugin: method } = session.registry.get(
     "method",
-    flags.method ?? methodOf(mode, flags["query-peft-dir"] !== undefined),
+    flags.method ?? methodOf(mode, asksAdapter(flags)),
   );
-  checkScale(flags["scale-temp"], method.name, flags["query-peft-dir"] !== undefined);
+  checkScale(flags["scale-temp"], method.name, flags["query-peft-dir"] !== undefined, mode.answerLogits);
   const preset = method.name === mode.method ? mode.options : {};
   const options = resolveOptions(method, { ...preset, ...given.method });
   const labeler = await chooseLabeler(session, flags.strategy ?? strategyOf(mode), given.labeler ?? {});
@@ -178,10 +179,15 @@ async function evaluateSplit(
   const kshot = flags["eval-kshot"] ?? chosen.dataset.evalKshot ?? 0;
   const maxNewTokens = flags["max-new-tokens"] ?? mode.maxNewTokens ?? style.maxNewTokens;
   const adapter = peft === undefined ? null : await session.describeAdapter(peft);
-  if (checkpoint !== undefined) await checkMethod(checkpoint, method, options);
+  const ofAnswers = flags["scale-temp"] === "logits", ofOptions = ofAnswers && method.name !== LOGITS;
+  if (checkpoint !== undefined) {
+    const { plugin: fitted } = ofOptions ? session.registry.get("method", LOGITS) : { plugin: method };
+    await checkMethod(checkpoint, fitted, ofOptions ? { confidence: "choice" } : options);
+  }
   const calibrator = flags["scale-temp"] === undefined
     ? undefined
-    : await loadCalibrator(checkpoint!, flags["scale-temp"] === "logits");
+    : await loadCalibrator(checkpoint!, ofAnswers);
+  const temperature = ofOptions ? temperatureOf(calibrator!, checkpoint!) : undefined;
   const folder = run.file("metrics", chosen.name.replace(/[^\w.-]+/g, "_"), split);
   const predictionsPath = join(folder, "predictions.csv"), metricsPath = join(folder, "metrics.json");
   const shuffleChoices = flags["shuffle-choices"];
@@ -252,7 +258,7 @@ async function evaluateSplit(
         const summary = summarise(predictions, metrics, rng());
         using progress = new ProgressBar(`${chosen.name} options`);
         const beside = mode.answerLogits &&
-          await answerLogits(model, labeled, { batchSize, progress, chat, metrics, rng: rng() });
+          await answerLogits(model, labeled, { batchSize, progress, chat, temperature, metrics, rng: rng() });
         await writePredictions(predictionsPath, predictions);
         await writeJsonAtomic(metricsPath, {
           dataset: chosen.name,
@@ -344,17 +350,43 @@ function checkStored(rows: readonly StoredRow[], { mode, dataset }: Values<typeo
   });
 }
 
+/** The method whose confidence `--scale-temp=logits` is; beside another one, it is of the options' logits. */
+const LOGITS = "logits";
+
+/** The temperature of the options' logits. @throws {UserError} of kind `usage` for another calibrator */
+function temperatureOf(calibrator: Calibrator, checkpoint: string): number {
+  if (calibrator.kind === "temperature") return calibrator.temperature;
+  throw new UserError({
+    kind: "usage",
+    what: `The logits of the options are scaled by a temperature, but the calibrator is ${calibrator.kind}`,
+    where: checkpoint,
+    fix: "give --method=logits, or fit a temperature: calibration-tune --method=logits --confidence=choice",
+  });
+}
+
+/** Whether the model is asked with an adapter: where `logits` is scaled, the folder is that of its own answers. */
+const asksAdapter = (
+  { "query-peft-dir": peft, "scale-temp": scale }: Pick<
+    Values<typeof EVALUATE_FLAGS>,
+    "query-peft-dir" | "scale-temp"
+  >,
+) => peft !== undefined && scale !== "logits";
+
 /** A mode's method; without one, the way to ask the model whether its answer is correct. */
-const methodOf = ({ method }: Mode, hasCheckpoint: boolean) =>
-  method ?? (hasCheckpoint ? "lora-prompt" : "zero-shot");
+const methodOf = ({ method }: Mode, hasAdapter: boolean) =>
+  method ?? (hasAdapter ? "lora-prompt" : "zero-shot");
 
 const strategyOf = ({ strategy = "substring" }: Mode) => strategy;
 
 /** The plugins that a command line means, whose options are flags too. */
 async function peekPlugins(args: readonly string[], session: Session) {
   const mode = chooseMode(peekFlag(args, "mode").at(-1));
-  const hasCheckpoint = peekFlag(args, "query-peft-dir").length > 0;
-  const method = await peekMethod(args, session, methodOf(mode, hasCheckpoint));
+  const last = (name: string) => peekFlag(args, name).at(-1);
+  const hasAdapter = asksAdapter({
+    "query-peft-dir": last("query-peft-dir"),
+    "scale-temp": last("scale-temp"),
+  });
+  const method = await peekMethod(args, session, methodOf(mode, hasAdapter));
   const labeler = peekLabeler(args, session, strategyOf(mode));
   return { method, labeler, dataset: await peekDataset(args, session) };
 }

@@ -7,6 +7,7 @@ import {
   ece,
   type Generation,
   type Metric,
+  readPredictions,
   UserError,
 } from "@credence/credence";
 import { FakeModel } from "@credence/credence/testing";
@@ -82,18 +83,24 @@ Deno.test("answerLogits() judges the likeliest option, of any number, whatever w
     const question = { id: "q", split: "test", question: "Which?", choices, answer: right } as const;
     return { ...choice.render(question, [], {}), output: "a" };
   };
-  const { n, metrics } = await answerLogits(new Last(), [row(2, 1), row(6, 5), row(6, 0)], {
-    batchSize: 2,
-    progress: { update() {} },
-    metrics: [accuracy, ece as Metric],
-    rng: createRng(1),
-  });
-  assertEquals([n, (metrics.accuracy as { value: number }).value], [3, 2 / 3]);
-  const share = (count: number) =>
-    1 / Array.from({ length: count }, (_, k) => Math.exp(-k)).reduce((sum, e) => sum + e);
-  // Two confidences near 0.63, one of which is wrong, and one of 0.73.
-  const gap = Math.abs(2 * share(6) - 1) / 3 + Math.abs(share(2) - 1) / 3;
-  assertAlmostEquals((metrics.ece as { value: number }).value, gap, 1e-12);
+  const share = (count: number, temperature: number) =>
+    1 / Array.from({ length: count }, (_, k) => Math.exp(-k / temperature)).reduce((sum, e) => sum + e);
+  for (const temperature of [1, 0.8]) {
+    const { n, metrics } = await answerLogits(new Last(), [row(2, 1), row(6, 5), row(6, 0)], {
+      batchSize: 2,
+      progress: { update() {} },
+      temperature,
+      metrics: [accuracy, ece as Metric],
+      rng: createRng(1),
+    });
+    assertEquals([n, (metrics.accuracy as { value: number }).value], [3, 2 / 3]);
+    // Two confidences near 0.63 (0.71), one of which is wrong, and one of 0.73 (0.78), in the same bin at 0.8.
+    const [six, two] = [share(6, temperature), share(2, temperature)];
+    const gap = temperature === 1
+      ? Math.abs(2 * six - 1) / 3 + Math.abs(two - 1) / 3
+      : Math.abs(2 * six + two - 2) / 3;
+    assertAlmostEquals((metrics.ece as { value: number }).value, gap, 1e-12);
+  }
 });
 
 const gpuTest = (name: string, fn: () => Promise<void>) => Deno.test({ name, ignore: !available, fn });
@@ -138,6 +145,41 @@ gpuTest(
       );
       assertEquals([given.inputs.maxNewTokens, given.inputs.method.name], [3, "logits"]);
       assert(given.answerLogits);
+    }),
+);
+
+gpuTest(
+  "evaluate --mode=choice --scale-temp=logits divides the options' logits and the question's, as the research code",
+  () =>
+    withFolder(async (folder) => {
+      const questions = ["--prompt-style=choice", "--model-name=facts", "--limit=24"];
+      const calibrated = join(folder, "calibrated");
+      const tune = [
+        "--method=logits",
+        "--confidence=choice",
+        "--scale-temp",
+        `--log-dir=${calibrated}`,
+        "--json",
+      ];
+      const { stdout } = await succeed("calibration-tune", ["--dataset=facts", ...questions, ...tune]);
+      const { checkpoint, temperature } = JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
+      const evaluate = async (name: string, ...more: string[]) => {
+        const mode = ["--mode=choice", "--metric=nll", `--log-dir=${join(folder, name)}`];
+        await succeed("evaluate", ["--dataset=facts", ...questions, ...mode, ...more]);
+        const place = join(folder, name, "metrics", "facts", "test");
+        const rows = await readPredictions(join(place, "predictions.csv"));
+        const { method, answerLogits } = JSON.parse(await Deno.readTextFile(join(place, "metrics.json")));
+        return {
+          method,
+          nll: answerLogits.metrics.nll.value,
+          odds: rows.map(({ pCorrect: p }) => Math.log(p! / (1 - p!))),
+        };
+      };
+      const raw = await evaluate("raw");
+      const scaled = await evaluate("scaled", `--query-peft-dir=${checkpoint}`, "--scale-temp=logits");
+      assertEquals([raw.method, scaled.method], ["zero-shot", "zero-shot"]);
+      assert(Math.abs(temperature - 1) > 1e-3 && raw.nll !== scaled.nll, `temperature ${temperature}`);
+      raw.odds.forEach((odds, row) => assertAlmostEquals(scaled.odds[row], odds / temperature, 1e-5));
     }),
 );
 
