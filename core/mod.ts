@@ -103,7 +103,7 @@ export { isLabeled, readRows, ROW_COLUMNS, writeRows } from "./rows.ts";
 export type { Rng } from "./rng.ts";
 export { canonical, differences, RunFolder } from "./run_folder.ts";
 export type { Json, StageInputs, StageOutcome, StageRecord, StageRun } from "./run_folder.ts";
-export { predictConfidence } from "./stages/evaluate.ts";
+export { predictConfidence, scoresOf } from "./stages/evaluate.ts";
 export { meansOver, summarise } from "./stages/summarise.ts";
 export type { Judged, Means, Summary, TaskMeans } from "./stages/summarise.ts";
 export { renderReport } from "./stages/report.ts";

@@ -16,6 +16,7 @@ import {
   type Options,
   readJson,
   type ScoredRow,
+  scoresOf,
   suggestion,
   TEMPERATURE_LIMITS,
   UserError,
@@ -52,7 +53,7 @@ export async function fitOn(
   const decided = rows.filter(({ label }) => label !== null);
   const scored: ScoredRow[] = [];
   let row = 0;
-  for await (const score of method.predict(model, decided, context)) {
+  for await (const score of scoresOf(model, decided, method, context)) {
     const label = decided[row++].label as 0 | 1;
     if (score !== null) scored.push({ score, label });
   }
@@ -114,23 +115,40 @@ export async function writeMethod(folder: string, calibrated: CalibratedMethod):
   return path;
 }
 
+/**
+ * The method's options that a calibrator was fitted with; nothing where the checkpoint is not of a calibrator alone.
+ *
+ * @throws {UserError} of kind `usage` if it was fitted to another method
+ */
+export async function calibratedOptions(
+  checkpoint: string,
+  method: Method,
+): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const path = join(checkpoint, METHOD_FILE);
+  if (!await exists(path)) return undefined;
+  const fitted = await readJson(path) as Partial<CalibratedMethod> | null;
+  if (fitted?.method === method.name) return { ...fitted.options };
+  throw new UserError({
+    kind: "usage",
+    what: `The calibrator was fitted to method "${fitted?.method}", but the method is "${method.name}"`,
+    where: path,
+    fix: `use --method=${fitted?.method}`,
+  });
+}
+
 /** Refuses a calibrator that was fitted to another method, or to other options of it. */
 export async function checkMethod(checkpoint: string, method: Method, options: Options): Promise<void> {
-  const path = join(checkpoint, METHOD_FILE);
-  if (!await exists(path)) return;
-  const fitted = await readJson(path) as Partial<CalibratedMethod> | null;
-  const usage = (what: string, fix: string) => new UserError({ kind: "usage", what, where: path, fix });
-  if (fitted?.method !== method.name) {
-    throw usage(
-      `The calibrator was fitted to method "${fitted?.method}", but the method is "${method.name}"`,
-      `use --method=${fitted?.method}`,
-    );
-  }
-  const [first] = differences((fitted.options ?? {}) as Json, JSON.parse(JSON.stringify(options)) as Json);
+  const fitted = await calibratedOptions(checkpoint, method);
+  if (fitted === undefined) return;
+  const [first] = differences(fitted as Json, JSON.parse(JSON.stringify(options)) as Json);
   if (first === undefined) return;
   const { path: key, was, is } = first;
-  throw usage(
-    `The calibrator was fitted where ${key} was ${JSON.stringify(was)}; now it is ${JSON.stringify(is)}`,
-    "use the same options, or fit another calibrator",
-  );
+  throw new UserError({
+    kind: "usage",
+    what: `The calibrator was fitted where ${key} was ${JSON.stringify(was)}; now it is ${
+      JSON.stringify(is)
+    }`,
+    where: join(checkpoint, METHOD_FILE),
+    fix: "use the same options, or fit another calibrator",
+  });
 }

@@ -8,6 +8,7 @@ import {
   type Labeled,
   type LanguageModel,
   type Method,
+  type Options,
   predictConfidence,
   type PromptStyle,
   promptText,
@@ -37,6 +38,8 @@ export interface Judge {
   readonly name: string;
   /** Folder of a checkpoint; without one, the untuned model is asked. */
   readonly checkpoint?: string;
+  /** Options of the method; its defaults if absent. */
+  readonly options?: Options;
   /** Maps its confidence; none: as the method says it. */
   readonly calibrator?: Calibrator;
   /** Whether a calibrator was asked for that nobody has fitted. */
@@ -155,11 +158,18 @@ export class Chat {
     return pCorrect;
   }
 
-  #context({ checkpoint }: Judge) {
+  #context({ checkpoint, options = resolveOptions(this.#method, {}) }: Judge) {
     const rng = createRng(this.#options.seed).split("predict");
     const progress = { update: () => {} };
-    const options = resolveOptions(this.#method, {});
-    return { options, rng, batchSize: 1, progress, style: this.#style, checkpoint };
+    return {
+      options,
+      rng,
+      batchSize: 1,
+      progress,
+      style: this.#style,
+      chat: this.#remembers,
+      checkpoint,
+    };
   }
 
   #word(question: string) {

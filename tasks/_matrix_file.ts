@@ -185,7 +185,9 @@ function readMethod(session: Session, node: JsonPlace, name: string): MatrixMeth
         `leave it out: "${plugin}" needs no training; or calibrate it, with "scale-temp": true`,
       );
     }
-    return { plugin, train: { ...fitted, options: evaluate.options }, evaluate };
+    const { chat } = evaluate.flags;
+    const flags = { ...fitted.flags, ...(chat !== undefined && { chat }) };
+    return { plugin, train: { flags, options: evaluate.options }, evaluate };
   }
   return { plugin, train: readTraining(train, method), evaluate };
 }

@@ -18,6 +18,7 @@ import {
   type Split,
   type TrainableMethod,
   UserError,
+  usesChat,
 } from "../core/mod.ts";
 import { saveCalibrator } from "../model/calibrator_file.ts";
 import { chooseCalibrator, fitOn, writeMethod } from "./_calibrate.ts";
@@ -28,7 +29,9 @@ import {
   aboutRun,
   announceSkip,
   CACHE_FLAG,
+  CHAT_FLAG,
   checkTrainable,
+  chooseChat,
   chooseDatasets,
   chooseDtype,
   chooseStyle,
@@ -65,10 +68,11 @@ export const TUNE_FLAGS = defineFlags({
 /** Further flags for a method without training. */
 const UNTRAINED_FLAGS = defineFlags({
   "strategy": { type: "string", help: "labeler, where the method compares answers", default: "substring" },
+  ...CHAT_FLAG,
 });
 
-/** All values of a command line; a method without training has its labeler among them. */
-type TuneValues = Values<typeof TUNE_FLAGS> & { readonly strategy?: string };
+/** All values of a command line; for a method without training, its labeler and the use of a chat template among them. */
+type TuneValues = Values<typeof TUNE_FLAGS> & Partial<Values<typeof UNTRAINED_FLAGS>>;
 
 /** What training leaves in the run folder. */
 const TRAINING_FILES = new RegExp(`^checkpoint-\\d+(\\.tmp)?$|${LOG_FILES.source}`);
@@ -191,6 +195,8 @@ async function calibrate(
   const { "model-name": modelName, "cache-dir": cacheDir, seed } = flags, dtype = chooseDtype(flags.dtype);
   const style = flags["prompt-style"] === undefined ? undefined : chooseStyle(session, flags["prompt-style"]);
   const labeler = await chooseLabeler(session, flags.strategy ?? UNTRAINED_FLAGS.strategy.default, {});
+  const { chat: use = UNTRAINED_FLAGS.chat.default } = flags;
+  const chat = !method.train && usesChat(await session.tokenizer(modelName), chooseChat(use));
   // What a method without training says depends on all of this; what another one says, on its checkpoint.
   const said: Readonly<Record<string, Json>> = method.train
     ? { adapter: await checkpointFingerprint(checkpoint) }
@@ -201,6 +207,7 @@ async function calibrate(
       seed,
       promptStyle: style ? session.describe(style) : null,
       labeler: labeler.about,
+      ...(chat && { chat }),
     };
   let fitted: FittedCalibrator | undefined;
   const scaled = await run.stage("scale-temp", {
@@ -218,6 +225,7 @@ async function calibrate(
         batchSize: SCORING_ROWS,
         progress,
         style,
+        chat,
         label: comparing.label,
         checkpoint: method.train && checkpoint,
       });
@@ -367,7 +375,8 @@ const task: Task = {
     const method = await peekMethod(args, session, METHOD);
     const { values, extra } = parseFlags(this.command, TUNE_FLAGS, args, furtherFlags(method));
     using run = await openRun(values["log-dir"]);
-    const flags = { ...values, ...("strategy" in extra && { strategy: String(extra.strategy) }) };
+    const own = Object.keys(UNTRAINED_FLAGS).filter((name) => name in extra);
+    const flags = { ...values, ...Object.fromEntries(own.map((name) => [name, String(extra[name])])) };
     const result = await calibrationTune(session, flags, optionsOf(method, extra), run);
     const made = method.train ? "adapter" : "calibrator";
     print(

@@ -1,7 +1,7 @@
 /** `deno task play`: ask a model, and see how sure it is of each answer. */
 import { type Method, resolveOptions, UserError } from "../core/mod.ts";
 import { hasCalibrator, loadCalibrator } from "../model/calibrator_file.ts";
-import { checkMethod } from "./_calibrate.ts";
+import { calibratedOptions } from "./_calibrate.ts";
 import { Chat, type Judge } from "./_chat.ts";
 import { chatInPipe } from "./_chat_pipe.ts";
 import { chatInTerminal, judgeText } from "./_chat_terminal.ts";
@@ -74,12 +74,13 @@ async function findJudge(
 ): Promise<Judge> {
   const checkpoint = await session.adapterFolder(name);
   await checkpointFiles(checkpoint);
-  await checkMethod(checkpoint, method, resolveOptions(method, {}));
-  if (!scaled) return { name, checkpoint };
+  // A calibrator is about the confidence that it was fitted to.
+  const options = resolveOptions(method, await calibratedOptions(checkpoint, method) ?? {});
+  if (!scaled) return { name, checkpoint, options };
   if (scaled.ifFitted && !scaled.ofAnswers && !await hasCalibrator(checkpoint)) {
-    return { name, checkpoint, unfitted: true };
+    return { name, checkpoint, options, unfitted: true };
   }
-  return { name, checkpoint, calibrator: await loadCalibrator(checkpoint, scaled.ofAnswers) };
+  return { name, checkpoint, options, calibrator: await loadCalibrator(checkpoint, scaled.ofAnswers) };
 }
 
 function checkSampling({ temperature, "top-p": topP }: Values<typeof PLAY_FLAGS>): void {

@@ -5,14 +5,18 @@ import type { Labeled, Prediction, StoredRow } from "../records.ts";
 
 import type { LanguageModel, Method, MethodContext, Options, Score } from "../types.ts";
 
-/** Asks a method for its confidence in each answer; of rows whose scores are stored, nothing is asked. */
-export async function* predictConfidence<O extends Options>(
+/**
+ * What a method says of each row, in their order.
+ *
+ * @throws {UserError} of kind `plugin` for too few or too many scores, and for what is no probability; `data` for logits
+ * that are no finite numbers
+ */
+export async function* scoresOf<O extends Options>(
   model: LanguageModel,
-  rows: readonly (Labeled & Pick<StoredRow, "logits">)[],
+  rows: readonly Labeled[],
   method: Method<O>,
   context: MethodContext<O> & { readonly checkpoint?: string },
-  calibrator?: Calibrator,
-): AsyncIterable<Prediction> {
+): AsyncIterable<Score> {
   const miscounted = (count: string) =>
     new UserError({
       kind: "plugin",
@@ -21,22 +25,35 @@ export async function* predictConfidence<O extends Options>(
       fix: "yield one pair of logits for each row, in order",
     });
   let index = 0;
-  const stored = rows.length > 0 && rows.every(({ logits }) => logits !== undefined);
-  const scores = stored ? rows.map(({ logits }) => logits!) : method.predict(model, rows, context);
-  for await (const score of scores) {
+  for await (const score of method.predict(model, rows, context)) {
     if (index === rows.length) throw miscounted(`more than ${index}`);
-    const row = rows[index++];
-    yield { ...row, ...confidenceOf(score, calibrator, `row ${row.id}, method ${method.name}`) };
+    yield checked(score, rows[index++], method.name);
   }
   if (index !== rows.length) throw miscounted(String(index));
 }
 
-/** Logits, if a method gave them, and P(correct), if it can be had. */
-function confidenceOf(
-  score: Score,
-  calibrator: Calibrator | undefined,
-  where: string,
-): Pick<Prediction, "logits" | "pCorrect"> {
+/** Asks a method for its confidence in each answer; of rows whose scores are stored, nothing is asked. */
+export async function* predictConfidence<O extends Options>(
+  model: LanguageModel,
+  rows: readonly (Labeled & Pick<StoredRow, "logits">)[],
+  method: Method<O>,
+  context: MethodContext<O> & { readonly checkpoint?: string },
+  calibrator?: Calibrator,
+): AsyncIterable<Prediction> {
+  const stored = rows.length > 0 && rows.every(({ logits }) => logits !== undefined);
+  const scores = stored
+    ? rows.map((row) => checked(row.logits!, row, method.name))
+    : scoresOf(model, rows, method, context);
+  let index = 0;
+  for await (const score of scores) {
+    const logits = score === null || typeof score === "number" || "logits" in score ? null : score;
+    yield { ...rows[index++], logits, pCorrect: calibrated(score, calibrator) };
+  }
+}
+
+/** A score, if it is one. */
+function checked(score: Score, { id }: Labeled, method: string): Score {
+  const where = `row ${id}, method ${method}`;
   if (typeof score === "number" && !(score >= 0 && score <= 1)) {
     throw new UserError({
       kind: "plugin",
@@ -53,8 +70,7 @@ function confidenceOf(
       "check the checkpoint: its training may have diverged",
     );
   }
-  const logits = score === null || typeof score === "number" || "logits" in score ? null : score;
-  return { logits, pCorrect: calibrated(score, calibrator) };
+  return score;
 }
 
 function logitsOf(score: Score): readonly number[] {

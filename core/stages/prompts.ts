@@ -25,7 +25,8 @@ export interface PromptRun {
 }
 
 /**
- * The rows of a split as prompts. Rows that are prompts already, from an earlier stage's files, stay as they are.
+ * The rows of a split as prompts. Rows that are prompts already, from an earlier stage's files, stay as they are, and
+ * the request's `warn` is told where worked examples were asked for.
  *
  * @throws {UserError} of kind `usage` for a split that is not there, for more worked examples than there are, and for
  * choices to be shuffled that are worded already
@@ -53,6 +54,9 @@ export async function loadPrompts(
     if (rows.length >= limit) break;
     if (isStoredRow(read)) {
       if (shuffleChoices !== undefined) throw wordedAlready(dataset, request);
+      if (kshot > 0 && rows.length === 0) {
+        request.warn?.(`The questions of ${dataset.name} are worded already: no worked examples are added.`);
+      }
       rows.push(read);
     } else {
       const row = ordered(read);

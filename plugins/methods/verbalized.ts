@@ -33,8 +33,6 @@ export type VerbalizedStyle = typeof VERBALIZED_STYLES[number];
 export interface VerbalizedOptions {
   /** How the model is asked. */
   readonly style: VerbalizedStyle;
-  /** Whether the model's chat template is used, if it has one. */
-  readonly chat: boolean;
 }
 
 /** The probability that the model gives its answer in words. */
@@ -43,11 +41,8 @@ export const verbalized: Method<VerbalizedOptions> = {
   name: "verbalized",
   version: 1,
   description: "The probability that the model writes when asked how likely its answer is correct",
-  defaults: { style: "2s1g", chat: true },
-  help: {
-    style: VERBALIZED_STYLES.join(", "),
-    chat: "by the model's chat template, if it has one",
-  },
+  defaults: { style: "2s1g" },
+  help: { style: VERBALIZED_STYLES.join(", ") },
   check,
   async *predict(model, rows, context) {
     check(context.options);
@@ -190,11 +185,11 @@ async function* write(
   rows: readonly Generation[],
   dialogs: readonly Dialog[],
   { tokens, lines }: { readonly tokens: number; readonly lines: number },
-  { options, batchSize }: MethodContext<VerbalizedOptions>,
+  { options, batchSize, chat = false }: MethodContext<VerbalizedOptions>,
 ): AsyncIterable<{ readonly index: number; readonly text: string }> {
   const { tokenizer, contextLength } = model;
   const prompts = dialogs.map((dialog, index) =>
-    encodeDialog(model, dialog, options, contextLength - tokens, rows[index].id)
+    encodeDialog(model, dialog, { ...options, chat }, contextLength - tokens, rows[index].id)
   );
   const written = new Map<number, number[]>();
   const onToken = (index: number, token: number) => {
@@ -220,7 +215,7 @@ const isOver = (text: string, lines: number) => firstLines(`${text}x`, lines + 1
 function encodeDialog(
   model: LanguageModel,
   dialog: Dialog,
-  { style, chat }: VerbalizedOptions,
+  { style, chat }: VerbalizedOptions & Required<Pick<MethodContext, "chat">>,
   limit: number,
   row: string,
 ): number[] {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { readPredictions, readRows } from "../../core/mod.ts";
-import { available, ROOT, run, succeed, withFolder } from "./_cli.ts";
+import { available, ROOT, run, succeed, withFolder, writeLabels } from "./_cli.ts";
 
 const HEADER = "context,target,target_prompt,prompt,output,query_label";
 
@@ -62,6 +62,25 @@ Deno.test({
       assertEquals([auto.chat, off.chat, base.chat], [true, undefined, undefined]);
       assertEquals(off.outputs, base.outputs);
       assert(`${auto.outputs}` !== `${off.outputs}`, "the template changed nothing");
+    }),
+});
+
+Deno.test({
+  name:
+    "calibration-tune fits to what a chat model says in its template, as evaluate asks it, unless told not to",
+  ignore: !available,
+  fn: () =>
+    withFolder(async (folder) => {
+      const chat = await chatModel(folder), labels = `--dataset=offline:${await writeLabels(folder, 12)}`;
+      const fit = async (name: string, args: readonly string[]) => {
+        const rest = ["--method=logits", "--scale-temp", `--log-dir=${join(folder, name)}`, "--json"];
+        const { stdout } = await succeed("calibration-tune", [labels, ...args, ...rest]);
+        return JSON.parse(stdout.trimEnd().split("\n").at(-1)!).temperature as number;
+      };
+      const auto = await fit("auto", [`--model-name=${chat}`]);
+      const off = await fit("off", [`--model-name=${chat}`, "--chat=off"]);
+      assertEquals(off, await fit("base", ["--model-name=facts"]));
+      assert(auto !== off, `the template changed nothing: ${auto}`);
     }),
 });
 

@@ -1,9 +1,47 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
-import { exists, readPredictions } from "@credence/credence";
+import { CALIBRATORS, createRng, exists, type Method, readPredictions, UserError } from "@credence/credence";
+import { FakeModel } from "@credence/credence/testing";
+import { calibratedOptions, fitOn, writeMethod } from "../../tasks/_calibrate.ts";
+import { labeled } from "../core/_samples.ts";
 import { available, run, succeed, withFolder, writeLabels } from "./_cli.ts";
 
 const gpuTest = (name: string, fn: () => Promise<void>) => Deno.test({ name, ignore: !available, fn });
+
+for (const kind of CALIBRATORS) {
+  Deno.test(`fitOn() refuses to fit ${kind} to logits that are no numbers, naming the row`, async () => {
+    const diverged: Method = {
+      kind: "method",
+      name: "acme/diverged",
+      version: 1,
+      description: "Has gone astray at the second row",
+      defaults: {},
+      async *predict() {
+        yield* [[0, 1], [NaN, 0], [1, 0]] as const;
+        await Promise.resolve();
+      },
+    };
+    const rows = [labeled("a", 1), labeled("b", 0), labeled("c", 1)];
+    const context = { options: {}, rng: createRng(1), batchSize: 2, progress: { update() {} } };
+    const fitting = () => fitOn(kind, diverged, new FakeModel(), rows, context);
+    const error = await assertRejects(fitting, UserError, "The logits of a row are NaN and 0");
+    assertStringIncludes(error.where, `row ${rows[1].id}`);
+  });
+}
+
+Deno.test("calibratedOptions() gives the options that a calibrator was fitted with, for play to ask with", () =>
+  withFolder(async (folder) => {
+    const method = { name: "logits" } as Method;
+    assertEquals(await calibratedOptions(folder, method), undefined);
+    const options = { confidence: "entropy" };
+    await writeMethod(folder, { method: "logits", options, base_model_name_or_path: "facts" });
+    assertEquals(await calibratedOptions(folder, method), options);
+    await assertRejects(
+      () => calibratedOptions(folder, { name: "sampling" } as Method),
+      UserError,
+      'fitted to method "logits"',
+    );
+  }));
 
 /** Labelled answers, and how a task reads them. */
 async function withLabels(work: (folder: string, args: readonly string[]) => Promise<void>): Promise<void> {

@@ -72,6 +72,33 @@ Deno.test("Chat gives the confidence that the stage of evaluation gives for the 
     }
   }));
 
+Deno.test("Chat asks a method with the judge's options, and tells it whether the conversation is in a chat template", async () => {
+  const asked: unknown[] = [];
+  const method: Method = {
+    kind: "method",
+    name: "acme/told",
+    version: 1,
+    description: "Remembers what it is told",
+    defaults: { confidence: "likelihood" },
+    async *predict(_, rows, { options, chat }) {
+      for (const _ of rows) {
+        asked.push([options, chat]);
+        yield await Promise.resolve(0.5);
+      }
+    },
+  };
+  const base = fake(), talking = fake();
+  const tokenizer = { ...talking.tokenizer, chat: () => talking.tokenizer.encode("user: Why?") };
+  for (const model of [base, Object.assign(talking, { tokenizer })]) {
+    const chat = new Chat(model, oe, method, OPTIONS);
+    await chat.ask("Why?");
+    await chat.useJudge({ name: "calibrated", options: { confidence: "entropy" } });
+    await chat.ask("Why?");
+  }
+  const [own, given] = [{ confidence: "likelihood" }, { confidence: "entropy" }];
+  assertEquals(asked, [[own, false], [given, false], [own, true], [given, true]]);
+});
+
 Deno.test("Chat refuses an adapter that is of no use when it is given, and keeps the one before", () =>
   withAdapter(async (judge) => {
     const chat = chatWith(fake());

@@ -111,13 +111,14 @@ Deno.test("a method that does not train takes its own options where it is evalua
 });
 
 Deno.test("a method that does not train is calibrated, with the options that it is evaluated with", async () => {
-  const logits = { train: { "scale-temp": true, calibrator: "beta" }, evaluate: { confidence: "entropy" } };
+  const evaluate = { confidence: "entropy", chat: "off" };
+  const logits = { train: { "scale-temp": true, calibrator: "beta" }, evaluate };
   const { methods } = await read({ ...SOUND, methods: { ...SOUND.methods, logits } });
   const options = { confidence: "entropy" };
   assertEquals(methods.logits, {
     plugin: "logits",
-    train: { flags: { "scale-temp": true, "calibrator": "beta" }, options },
-    evaluate: { flags: {}, options },
+    train: { flags: { "scale-temp": true, "calibrator": "beta", "chat": "off" }, options },
+    evaluate: { flags: { chat: "off" }, options },
   });
 });
 

@@ -134,9 +134,14 @@ Deno.test("loadPrompts() refuses worked examples from a dataset that has no pool
   );
 });
 
-Deno.test("loadPrompts() leaves rows that are prompts already as they are, worked examples or not", async () => {
+Deno.test("loadPrompts() leaves rows that are prompts already as they are, and says so where worked examples are asked for", async () => {
   const stored = { ...generation("a", { prompt: "Its own." }), label: 1 as const };
-  assertEquals(await load(dataset([stored]), { kshot: 5 }), [stored]);
+  const told: string[] = [],
+    request = { argument: "part", options: {}, warn: (text: string) => told.push(text) };
+  for (const kshot of [0, 5]) {
+    assertEquals(await load(dataset([stored, stored]), { kshot, request }), [stored, stored]);
+  }
+  assertEquals(told, ["The questions of sample are worded already: no worked examples are added."]);
 });
 
 for (const [limit, count] of [[1, 1], [3, 3], [4, 3], [undefined, 3]] as const) {

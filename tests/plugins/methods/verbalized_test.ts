@@ -150,7 +150,7 @@ for (const style of VERBALIZED_STYLES) {
   });
 }
 
-Deno.test("verbalized speaks through the model's chat template, if it has one and is let", async () => {
+Deno.test("verbalized speaks through the model's chat template where answers are given in it", async () => {
   const model = new FakeModel({ answer: () => " 0.5" });
   const turns: (readonly ChatMessage[])[] = [];
   const chatting = Object.assign(model, {
@@ -164,8 +164,8 @@ Deno.test("verbalized speaks through the model's chat template, if it has one an
   });
   const context = { rng: createRng(1), batchSize: 2, progress: { update() {} } };
   for (const chat of [true, false]) {
-    const options = { style: "2s1g", chat } as const;
-    assertEquals(await Array.fromAsync(verbalized.predict(chatting, [ROW], { ...context, options })), [0.5]);
+    const scores = verbalized.predict(chatting, [ROW], { ...context, options: { style: "2s1g" }, chat });
+    assertEquals(await Array.fromAsync(scores), [0.5]);
   }
   assertEquals(turns.map((messages) => messages.map(({ role }) => role)), [["user", "assistant", "user"]]);
   assertEquals(turns[0][1].content, "Guess: in Paris");
