@@ -1,7 +1,7 @@
 """The research code's training in torch, transformers and PEFT, on the rows that credence answered and labelled.
 
     pip install torch==2.15.0 transformers==5.24.0 peft==0.21.2
-    deno task matrix assets/facts/seeds.json
+    deno task matrix assets/facts/matrix.json
     python research_code.py ../../runs/facts/answers/facts/facts > research_code.json
 
 It follows activatedgeek/calibration-tuning (Apache-2.0) step by step where that decides the result; the comments say
@@ -32,7 +32,7 @@ from check import auroc, ece, fit_temperature
 
 HERE = Path(__file__).parent
 
-# As in seeds.json.
+# As in matrix.json.
 LORA = {"lr": 2e-3, "batch_size": 16, "max_steps": 300, "kl_decay": 1.0}
 PROBE = {"lr": 1e-3, "batch_size": 32, "max_steps": 1000}
 

@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
+import { loraPrompt } from "@credence/credence";
 import { UserError } from "../../core/mod.ts";
 import { readMatrixFile } from "../../tasks/_matrix_file.ts";
 import { planMatrix } from "../../tasks/_matrix_plan.ts";
@@ -298,4 +299,20 @@ Deno.test("two models whose names would share a folder are refused", async () =>
   const file = await read({ ...SOUND, models, grids: [{ ...SOUND.grids[0], model: ["a/b", "a:b"] }] });
   const error = await assertRejects(() => planMatrix(session, file), UserError);
   assertStringIncludes(error.what, "would share the folder a_b");
+});
+
+Deno.test("the repository's matrix trains what it compares with the research code by the recipes recorded there", async () => {
+  const folder = join(ROOT, "assets", "facts");
+  const { methods } = await readMatrixFile(new Session("test"), join(folder, "matrix.json"));
+  const { recipes } = JSON.parse(await Deno.readTextFile(join(folder, "research_code.json")));
+  const ours = Object.keys(recipes).map((name) => {
+    const { flags, options } = methods[name].train!;
+    const { "batch-size": batch_size, "max-steps": max_steps, ...rest } = flags;
+    assertEquals([methods[name].plugin, rest], [name, { "scale-temp": true }]);
+    return [name, { batch_size, max_steps, ...options }];
+  });
+  // The weight of the divergence is the default.
+  const { "lora-prompt": { kl_decay, ...prompt }, ...others } = recipes;
+  assertEquals(kl_decay, loraPrompt.defaults.klDecay);
+  assertEquals(Object.fromEntries(ours), { "lora-prompt": prompt, ...others });
 });
