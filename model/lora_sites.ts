@@ -60,7 +60,7 @@ export function linearShape(
 }
 
 /** Linear layers of each block: of experts, whose weights lie in one tensor for all, PEFT adapts none. */
-export function linearNames(model: TransformerDescription): readonly LinearName[] {
+function linearNames(model: TransformerDescription): readonly LinearName[] {
   return model.experts ? LINEAR_NAMES.slice(0, 4) : LINEAR_NAMES;
 }
 

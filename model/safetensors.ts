@@ -7,7 +7,7 @@
 import { dataError, writeFileAtomic } from "../core/files.ts";
 
 /** Element types that are understood, by their safetensors name, with their size in bytes. */
-export const SAFETENSORS_BYTES = { F32: 4, F16: 2, BF16: 2 } as const;
+const SAFETENSORS_BYTES = { F32: 4, F16: 2, BF16: 2 } as const;
 
 /** An element type by its safetensors name. */
 export type SafetensorsType = keyof typeof SAFETENSORS_BYTES;

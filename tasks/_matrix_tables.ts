@@ -89,7 +89,7 @@ function resultsOf(cells: GridResults["cells"]): readonly CellResult[] {
 }
 
 /** Tokens that a confidence costs once the answer is there, its KV cache kept. */
-export function extraTokens({ read, written, kept }: NonNullable<CellResult["tokens"]>): number {
+function extraTokens({ read, written, kept }: NonNullable<CellResult["tokens"]>): number {
   return read + written - kept;
 }
 

@@ -53,7 +53,7 @@ export async function runTask(task: Task, args: readonly string[] = Deno.args): 
 }
 
 /** What the user sees of an error: three lines, and the stack where it is somebody's bug. */
-export function errorText(error: unknown): string {
+function errorText(error: unknown): string {
   if (!(error instanceof UserError)) {
     const stack = error instanceof Error ? error.stack ?? error.message : String(error);
     return redact(`This is a bug in credence; please report it with the command that led to it.\n${stack}`);

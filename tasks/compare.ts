@@ -93,7 +93,7 @@ function matchRuns(
 }
 
 /** What the user sees of one run beside the first. */
-export function comparisonText(
+function comparisonText(
   first: string,
   { run, overall, weighted, datasets }: RunComparison,
   better: Better = {},

@@ -140,7 +140,7 @@ function someFailed(count: number, failures: MatrixResult["failures"]): UserErro
 }
 
 /** The stages of a file and where they stand. */
-export async function listStages(
+async function listStages(
   session: Session,
   path: string,
   flags: Values<typeof MATRIX_FLAGS>,

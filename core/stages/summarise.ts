@@ -107,7 +107,7 @@ export function meansOver(
 }
 
 /** Weighted mean of values, with the interval that its resamples give. */
-export function weightedMean(
+function weightedMean(
   parts: readonly { readonly value: number; readonly samples: Float64Array; readonly weight: number }[],
 ): Estimate & { readonly samples: Float64Array } {
   const mean = (valueOf: (part: typeof parts[number]) => number) => {

@@ -36,7 +36,7 @@ export interface TablePlace {
 }
 
 /** A dataset of questions in tables that lie somewhere. */
-export function tableDataset(
+function tableDataset(
   about: Pick<Dataset, "name" | "description"> & { readonly argument: string },
   { find, revision }: TablePlace,
 ): Dataset<TableDatasetOptions> {
