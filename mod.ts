@@ -152,6 +152,7 @@ export {
   meansOver,
   predictConfidence,
   renderReport,
+  scoresOf,
   summarise,
   validateDataset,
   writeAnswers,

@@ -178,47 +178,6 @@ export function checkTrainable({ name, dataset }: ChosenDataset): void {
   });
 }
 
-/** What `--scale-temp` may say, and the methods whose confidence that is; `query` is that of any. */
-const SCALES: Readonly<Record<string, readonly string[] | undefined>> = {
-  query: undefined,
-  probe: ["probe", "lora-probe"],
-  logits: ["logits"],
-};
-
-/**
- * Refuses a `--scale-temp` that names no confidence, that of another method, or one where nothing can be fitted.
- *
- * @param answerLogits whether the logits of the options are measured beside, which `logits` is about too
- */
-export function checkScale(
-  scale: string | undefined,
-  method: string,
-  hasCheckpoint: boolean,
-  answerLogits = false,
-): void {
-  if (scale === undefined) return;
-  const usage = (what: string, fix: string) =>
-    new UserError({ kind: "usage", what, where: "--scale-temp", fix });
-  if (!Object.hasOwn(SCALES, scale)) {
-    throw usage(`Unknown temperature "${scale}"`, suggestion(scale, Object.keys(SCALES)));
-  }
-  const methods = scale === "logits" && answerLogits ? ["logits", "zero-shot"] : SCALES[scale];
-  if (methods && !methods.includes(method)) {
-    throw usage(
-      `"${scale}" is the confidence of ${methods.join(" and ")}, but the method is ${method}`,
-      `give --method=${
-        methods.join(" or ")
-      }, or use --scale-temp=query, which is the confidence of any method`,
-    );
-  }
-  if (hasCheckpoint) return;
-  throw usage(
-    "There is no adapter whose temperature could be used",
-    "give --query-peft-dir as well; for a method without training, what deno task calibration-tune " +
-      `--method=${method} --scale-temp writes`,
-  );
-}
-
 /** The prompt style by name. */
 export function chooseStyle(session: Session, name: string): PromptStyle {
   return session.registry.get("prompt-style", name).plugin;

@@ -1,7 +1,6 @@
 /** `deno task evaluate`: how well a model knows when its answers are right. */
 import { join } from "node:path";
 import {
-  type Calibrator,
   createRng,
   generateAnswers,
   isLabeled,
@@ -24,9 +23,7 @@ import {
   writeJsonAtomic,
   writePredictions,
 } from "../core/mod.ts";
-import { loadCalibrator } from "../model/calibrator_file.ts";
 import { answerLogits } from "./_answer_logits.ts";
-import { checkMethod } from "./_calibrate.ts";
 import type { Agreement } from "./_agreement.ts";
 import { collect } from "./_collect.ts";
 import type { TokenCount } from "./_counting_model.ts";
@@ -35,7 +32,6 @@ import {
   announceSkip,
   CACHE_FLAG,
   CHAT_FLAG,
-  checkScale,
   chooseChat,
   chooseDatasets,
   chooseDtype,
@@ -54,6 +50,7 @@ import { judge } from "./_judge.ts";
 import { chooseLabeler, type ChosenLabeler, labelAll, type LabelUsage, peekLabeler } from "./_labeler.ts";
 import { optionFlags, optionsOf, peekDataset, peekMethod } from "./_options.ts";
 import { ProgressBar } from "./_progress.ts";
+import { asksAdapter, checkScale, loadScale } from "./_scale.ts";
 import type { Session } from "./_session.ts";
 import { metricsTable } from "./_table.ts";
 import { runTask, type Task } from "./_task.ts";
@@ -179,15 +176,7 @@ async function evaluateSplit(
   const kshot = flags["eval-kshot"] ?? chosen.dataset.evalKshot ?? 0;
   const maxNewTokens = flags["max-new-tokens"] ?? mode.maxNewTokens ?? style.maxNewTokens;
   const adapter = peft === undefined ? null : await session.describeAdapter(peft);
-  const ofAnswers = flags["scale-temp"] === "logits", ofOptions = ofAnswers && method.name !== LOGITS;
-  if (checkpoint !== undefined) {
-    const { plugin: fitted } = ofOptions ? session.registry.get("method", LOGITS) : { plugin: method };
-    await checkMethod(checkpoint, fitted, ofOptions ? { confidence: "choice" } : options);
-  }
-  const calibrator = flags["scale-temp"] === undefined
-    ? undefined
-    : await loadCalibrator(checkpoint!, ofAnswers);
-  const temperature = ofOptions ? temperatureOf(calibrator!, checkpoint!) : undefined;
+  const { calibrator, temperature } = await loadScale(session, flags, checkpoint, method, options);
   const folder = run.file("metrics", chosen.name.replace(/[^\w.-]+/g, "_"), split);
   const predictionsPath = join(folder, "predictions.csv"), metricsPath = join(folder, "metrics.json");
   const shuffleChoices = flags["shuffle-choices"];
@@ -349,28 +338,6 @@ function checkStored(rows: readonly StoredRow[], { mode, dataset }: Values<typeo
     fix: "give a dataset of scores, as in offline_logits:<folder>, or use --mode=query",
   });
 }
-
-/** The method whose confidence `--scale-temp=logits` is; beside another one, it is of the options' logits. */
-const LOGITS = "logits";
-
-/** The temperature of the options' logits. @throws {UserError} of kind `usage` for another calibrator */
-function temperatureOf(calibrator: Calibrator, checkpoint: string): number {
-  if (calibrator.kind === "temperature") return calibrator.temperature;
-  throw new UserError({
-    kind: "usage",
-    what: `The logits of the options are scaled by a temperature, but the calibrator is ${calibrator.kind}`,
-    where: checkpoint,
-    fix: "give --method=logits, or fit a temperature: calibration-tune --method=logits --confidence=choice",
-  });
-}
-
-/** Whether the model is asked with an adapter: where `logits` is scaled, the folder is that of its own answers. */
-const asksAdapter = (
-  { "query-peft-dir": peft, "scale-temp": scale }: Pick<
-    Values<typeof EVALUATE_FLAGS>,
-    "query-peft-dir" | "scale-temp"
-  >,
-) => peft !== undefined && scale !== "logits";
 
 /** A mode's method; without one, the way to ask the model whether its answer is correct. */
 const methodOf = ({ method }: Mode, hasAdapter: boolean) =>

@@ -6,9 +6,10 @@ import { Chat, type Judge } from "./_chat.ts";
 import { chatInPipe } from "./_chat_pipe.ts";
 import { chatInTerminal, judgeText } from "./_chat_terminal.ts";
 import { checkpointFiles } from "./_checkpoint.ts";
-import { CHAT_FLAG, checkScale, chooseChat, chooseDtype, chooseStyle, RUN_FLAGS } from "./_common.ts";
+import { CHAT_FLAG, chooseChat, chooseDtype, chooseStyle, RUN_FLAGS } from "./_common.ts";
 import { defineFlags, parseFlags, type Values } from "./_flags.ts";
 import { note, print } from "./_io.ts";
+import { checkScale } from "./_scale.ts";
 import type { Session } from "./_session.ts";
 import { runTask, type Task } from "./_task.ts";
 
