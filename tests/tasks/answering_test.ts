@@ -73,9 +73,15 @@ Deno.test({
     withFolder(async (folder) => {
       const chat = await chatModel(folder), labels = `--dataset=offline:${await writeLabels(folder, 12)}`;
       const fit = async (name: string, args: readonly string[]) => {
-        const rest = ["--method=logits", "--scale-temp", `--log-dir=${join(folder, name)}`, "--json"];
+        const rest = [
+          "--method=logits",
+          "--scale-temp",
+          "--calibrator=platt",
+          `--log-dir=${join(folder, name)}`,
+          "--json",
+        ];
         const { stdout } = await succeed("calibration-tune", [labels, ...args, ...rest]);
-        return JSON.parse(stdout.trimEnd().split("\n").at(-1)!).temperature as number;
+        return JSON.parse(stdout.trimEnd().split("\n").at(-1)!).calibrator.slope as number;
       };
       const auto = await fit("auto", [`--model-name=${chat}`]);
       const off = await fit("off", [`--model-name=${chat}`, "--chat=off"]);

@@ -153,15 +153,17 @@ gpuTest(
   () =>
     withFolder(async (folder) => {
       const questions = ["--prompt-style=choice", "--model-name=facts", "--limit=24"];
-      const calibrated = join(folder, "calibrated");
-      const tune = [
-        "--method=logits",
-        "--confidence=choice",
-        "--scale-temp",
-        `--log-dir=${calibrated}`,
-        "--json",
-      ];
-      const { stdout } = await succeed("calibration-tune", ["--dataset=facts", ...questions, ...tune]);
+      const calibrated = join(folder, "calibrated"), into = `--log-dir=${calibrated}`;
+      const answers = ["--splits=validation", ...questions, into];
+      await succeed("generate outputs", ["--dataset=facts", ...answers]);
+      const labels = ["--strategy=substring", "--splits=validation", into];
+      await succeed("generate labels", [`--dataset=offline:${calibrated}/outputs`, ...labels]);
+      const tune = ["--method=logits", "--confidence=choice", "--scale-temp", into, "--json"];
+      const { stdout } = await succeed("calibration-tune", [
+        `--dataset=offline:${calibrated}/labels`,
+        "--model-name=facts",
+        ...tune,
+      ]);
       const { checkpoint, temperature } = JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
       const evaluate = async (name: string, ...more: string[]) => {
         const mode = ["--mode=choice", "--metric=nll", `--log-dir=${join(folder, name)}`];
