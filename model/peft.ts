@@ -1,10 +1,11 @@
 /** PEFT's files for a LoRA adapter: `adapter_config.json` and `adapter_model.safetensors`. */
 import { join } from "node:path";
-import { dataError } from "../core/files.ts";
+import { dataError, exists } from "../core/files.ts";
 import type { AdapterQuery, LoraOptions, TransformerDescription } from "../core/types.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import { LoraAdapter, type LoraSite } from "./adapter.ts";
 import { readAdapterConfig, writeAdapterConfig } from "./adapter_config.ts";
+import { CLASSIFIER_FILES } from "./classifier_file.ts";
 import { moduleName, type PlannedSite, planSites } from "./lora_sites.ts";
 import { type NamedTensor, SafetensorsFile, type TensorEntry, writeSafetensors } from "./safetensors.ts";
 import { findTemperature } from "./temperature_file.ts";
@@ -33,7 +34,8 @@ export async function saveAdapter(
 /**
  * Loads an adapter that PEFT, the research code or {@linkcode saveAdapter} wrote.
  *
- * @throws {UserError} of kind `data`, before it uses the GPU, if a tensor is missing, of another shape, or in excess
+ * @throws {UserError} of kind `data`, before it uses the GPU, if there is none, or a tensor is missing, of another shape,
+ * or in excess
  */
 export async function loadAdapter(
   gpu: Gpu,
@@ -41,6 +43,7 @@ export async function loadAdapter(
   folder: string,
 ): Promise<LoraAdapter> {
   const path = join(folder, CONFIG);
+  if (!await exists(path)) await refuseOther(folder);
   const { options, usesTemperature, ...about } = await readAdapterConfig(path);
   using file = await SafetensorsFile.open(join(folder, WEIGHTS));
   checkTensors(file, planSites(model, options, path), options);
@@ -138,5 +141,17 @@ function take(values: Float32Array, { first, rows, columns, stride }: SitePart):
 function put(values: Float32Array, { first, rows, columns, stride }: SitePart, tensor: Float32Array): void {
   for (let row = 0; row < rows; row++) {
     values.set(tensor.subarray(row * columns, (row + 1) * columns), first + row * stride);
+  }
+}
+
+/** @throws {UserError} of kind `data` for the checkpoint of a method that trains no adapter */
+async function refuseOther(folder: string): Promise<void> {
+  for (const name of CLASSIFIER_FILES) {
+    if (!await exists(join(folder, name))) continue;
+    throw dataError(
+      "The checkpoint holds a classifier, and no adapter that could be asked",
+      join(folder, name),
+      "name the method that reads it, as in --method=probe",
+    );
   }
 }

@@ -403,3 +403,15 @@ gpuTest("loadAdapter() names the file that is missing from a folder", async (gpu
     });
   }
 });
+
+gpuTest("loadAdapter() says which method reads a checkpoint that holds a classifier instead", async (gpu) => {
+  await withFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/classifier_model.safetensors`, "");
+    const model = await readDescription(GOLDEN);
+    const error = await assertRejects(() => loadAdapter(gpu, model, folder), UserError);
+    assertEquals([error.what, error.fix], [
+      "The checkpoint holds a classifier, and no adapter that could be asked",
+      "name the method that reads it, as in --method=probe",
+    ]);
+  });
+});
