@@ -76,7 +76,7 @@ function notes(cells: GridResults["cells"], groups: readonly GridResults["cells"
   return [
     seeds > 1
       ? `Mean over ${seeds} seeds, in brackets the lowest and the highest of them.`
-      : "In brackets 95 % intervals, by bootstrap over questions.",
+      : "In brackets 95 % intervals, by bootstrap over questions, or over their groups.",
     ...(collected ? ["Of a collection: mean over its datasets, each counting the same."] : []),
   ].join(" ");
 }
