@@ -67,7 +67,8 @@ export type {
   TransformerDescription,
   Verdict,
 } from "./core/mod.ts";
-export { checkOptions, flagName, requestLimits, resolveOptions } from "./core/mod.ts";
+export { checkOptions, flagName, resolveOptions } from "./core/mod.ts";
+export { REQUEST_DEFAULTS, REQUEST_HELP, REQUEST_OPTIONS, requestLimits } from "./core/mod.ts";
 export type { OptionLimit, RequestSettings } from "./core/mod.ts";
 export { dataError, EXIT_CODES, nearest, redact, suggestion, UserError } from "./core/mod.ts";
 export type { ErrorKind, ErrorParts } from "./core/mod.ts";

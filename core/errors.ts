@@ -93,6 +93,34 @@ export class UserError extends Error {
   }
 }
 
+/**
+ * Runs a plugin's code: what the user can act on passes, anything else is said to be the plugin's.
+ *
+ * @param plugin as in `Labeler "acme/exact"`
+ * @param flag that chooses another one
+ * @throws {UserError} of kind `plugin` where the code throws anything but a `UserError`
+ */
+export async function guardPlugin<T>(
+  plugin: string,
+  flag: string,
+  where: string,
+  work: () => T | Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UserError({
+      kind: "plugin",
+      what: `${plugin} threw: ${reason}`,
+      where,
+      fix: `report it to the plugin's author, or use another ${flag}`,
+      cause: error,
+    });
+  }
+}
+
 /** The name of the list that is most like `name`, if one is like it at all. */
 export function nearest(name: string, names: readonly string[]): string | undefined {
   if (names.length === 0) return undefined;

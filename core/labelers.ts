@@ -1,4 +1,4 @@
-import { UserError } from "./errors.ts";
+import { guardPlugin, UserError } from "./errors.ts";
 import type { Label } from "./records.ts";
 import { type Registry, splitName } from "./registry.ts";
 import type {
@@ -129,19 +129,5 @@ function isLabel(value: unknown): value is Label {
   return value === 0 || value === 1 || value === null;
 }
 
-/** Runs a plugin's code: what the user can act on passes, anything else is said to be the plugin's. */
-async function guarded<T>(name: string, where: string, work: () => T | Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UserError({
-      kind: "plugin",
-      what: `Labeler "${name}" threw: ${reason}`,
-      where,
-      fix: "report it to the plugin's author, or use another --strategy",
-      cause: error,
-    });
-  }
-}
+const guarded = <T>(name: string, where: string, work: () => T | Promise<T>) =>
+  guardPlugin(`Labeler "${name}"`, "--strategy", where, work);

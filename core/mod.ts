@@ -56,7 +56,7 @@ export { costOf, dollars, priceOf } from "./openai/prices.ts";
 export type { Price } from "./openai/prices.ts";
 export { ReplyCache } from "./openai/reply_cache.ts";
 export type { ChatReply } from "./openai/reply.ts";
-export { requestLimits } from "./openai/request_limits.ts";
+export { REQUEST_DEFAULTS, REQUEST_HELP, REQUEST_OPTIONS, requestLimits } from "./openai/request_limits.ts";
 export type { RequestSettings } from "./openai/request_limits.ts";
 export { OPENAI_URL, openAiSettings } from "./openai/settings.ts";
 export type { OpenAiSettings } from "./openai/settings.ts";

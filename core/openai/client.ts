@@ -5,10 +5,11 @@ import type { ProgressSink } from "../types.ts";
 import { BATCH_DISCOUNT, Batches } from "./batch.ts";
 import { type Clock, Endpoint } from "./endpoint.ts";
 import { failureOf } from "./failure.ts";
-import { costOf, dollars, type Price } from "./prices.ts";
+import { costOf, dollars, type Price, priceOf } from "./prices.ts";
 import { type ChatReply, readReply } from "./reply.ts";
 import { ReplyCache } from "./reply_cache.ts";
-import type { OpenAiSettings } from "./settings.ts";
+import type { RequestSettings } from "./request_limits.ts";
+import { type OpenAiSettings, openAiSettings } from "./settings.ts";
 
 /** A request for a chat completion, as it goes over the wire. */
 export type ChatBody = Readonly<Record<string, Json>> & {
@@ -97,6 +98,38 @@ export class ChatClient {
     }
   }
 
+  /** A client for a plugin that asks one model, with a cache of its own, which `close` closes. */
+  static async open(
+    model: string,
+    { concurrency, timeout, priceInput, priceOutput, maxCost }: RequestSettings,
+    { cacheDir, ...options }:
+      & { readonly cacheDir: string }
+      & Pick<ChatClientOptions, "replyTokens" | "version">,
+  ): Promise<ChatClient> {
+    const settings = openAiSettings();
+    const given = priceInput > 0 || priceOutput > 0;
+    const price = given ? { input: priceInput, output: priceOutput } : priceOf(settings.baseUrl, model);
+    const cache = await ReplyCache.open(cacheDir, settings.baseUrl, model);
+    try {
+      return new ChatClient(settings, {
+        ...options,
+        concurrency,
+        timeoutMs: 1000 * timeout,
+        price,
+        cache,
+        ...(maxCost > 0 && { maxCost }),
+      });
+    } catch (error) {
+      cache[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Closes the cache. */
+  close(): void {
+    this.#options.cache?.[Symbol.dispose]();
+  }
+
   /** Whether the reply under a key is there already. */
   has(key: string): boolean {
     return this.#options.cache?.get(key) !== undefined;
@@ -134,21 +167,17 @@ export class ChatClient {
    * them is in the cache, and {@linkcode ChatClient.complete} asks for the rest.
    *
    * @param bodies requests by their key
-   * @param folder where batches under way are recorded
    */
-  async askInBatches(
-    bodies: ReadonlyMap<string, ChatBody>,
-    folder: string,
-    progress: ProgressSink,
-  ): Promise<void> {
+  async askInBatches(bodies: ReadonlyMap<string, ChatBody>, progress: ProgressSink): Promise<void> {
     const { price, cache } = this.#options;
+    if (!cache) throw new TypeError("batches need a cache");
     const half = price &&
       { ...price, input: BATCH_DISCOUNT * price.input, output: BATCH_DISCOUNT * price.output };
-    const batches = new Batches(this.#endpoint, folder, {
+    // Beside the file of replies, which belongs to the endpoint and the model too.
+    const batches = new Batches(this.#endpoint, `${cache.path}.batches`, {
       has: (key) => this.has(key),
       keep: (key, reply) => this.#keep(key, reply, half),
     });
-    if (!cache) throw new TypeError("batches need a cache");
     await batches.resume(progress);
     const left = new Map([...bodies].filter(([key]) => !this.has(key)));
     const cost = [...left.values()].reduce((sum, body) => sum + (this.estimate(body).cost ?? 0), 0);
@@ -173,6 +202,32 @@ export class ChatClient {
       retries > 0 && `${retries} retries`,
       waiting > 1000 && `asked to wait ${Math.ceil(waiting / 1000)} s`,
     ].filter(Boolean).join("  ");
+  }
+
+  /**
+   * What is still to be asked of some requests, by key, and what that will take in words: `about 1,200 tokens, about
+   * $0.0002; 3 more are known or alike`.
+   */
+  forecast(
+    requests: readonly ChatBody[],
+    { batches = false }: { readonly batches?: boolean } = {},
+  ): { readonly asked: ReadonlyMap<string, ChatBody>; readonly text: string } {
+    const asked = new Map(
+      requests.map((body) => [this.key(body), body] as const).filter(([key]) => !this.has(key)),
+    );
+    let tokens = 0, cost = 0;
+    for (const body of asked.values()) {
+      const estimate = this.estimate(body);
+      tokens += estimate.promptTokens;
+      cost += estimate.cost ?? 0;
+    }
+    const { price } = this.#options, known = requests.length - asked.size;
+    const date = price?.date ? ` (prices of ${price.date})` : "";
+    const about = price
+      ? `about ${dollars(batches ? BATCH_DISCOUNT * cost : cost)}${date}`
+      : "of a price that is not known";
+    const more = known > 0 ? `; ${known.toLocaleString("en")} more are known or alike` : "";
+    return { asked, text: `about ${Math.round(tokens).toLocaleString("en")} tokens, ${about}${more}` };
   }
 
   /** What a request will cost, about, in tokens and dollars. */

@@ -14,6 +14,33 @@ export interface RequestSettings {
   readonly maxCost: number;
 }
 
+/** Their values when not set. */
+export const REQUEST_DEFAULTS: RequestSettings = {
+  concurrency: 20,
+  timeout: 60,
+  priceInput: 0,
+  priceOutput: 0,
+  maxCost: 0,
+};
+
+/** What they do, for `help`. */
+export const REQUEST_HELP: Readonly<Record<keyof RequestSettings, string>> = {
+  concurrency: "requests under way at once",
+  timeout: "seconds after which a request is tried again",
+  priceInput: "dollars per million tokens read (OpenAI's are known)",
+  priceOutput: "dollars per million tokens written",
+  maxCost: "dollars after which the run stops, to be gone on with",
+};
+
+/** Their names: none changes a reply, so all are `incidental`. */
+export const REQUEST_OPTIONS: readonly (keyof RequestSettings)[] = [
+  "concurrency",
+  "timeout",
+  "priceInput",
+  "priceOutput",
+  "maxCost",
+];
+
 /** The longest pause that a timer knows, in seconds. */
 const LONGEST = 2_147_483;
 

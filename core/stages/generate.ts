@@ -1,4 +1,4 @@
-import { UserError } from "../errors.ts";
+import { guardPlugin, UserError } from "../errors.ts";
 import type { Generation, Prompt } from "../records.ts";
 import { promptText } from "../records.ts";
 import { encodePrompt } from "../query.ts";
@@ -97,22 +97,8 @@ export async function* writeAnswers(
   }
 }
 
-/** Runs a plugin's code: what the user can act on passes, anything else is said to be the plugin's. */
-async function guarded<T>({ name }: TextModel, where: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UserError({
-      kind: "plugin",
-      what: `Model "${name}" threw: ${reason}`,
-      where,
-      fix: "report it to the plugin's author, or use another --model-name",
-      cause: error,
-    });
-  }
-}
+const guarded = <T>({ name }: TextModel, where: string, work: () => Promise<T>) =>
+  guardPlugin(`Model "${name}"`, "--model-name", where, work);
 
 /** A text without the character at its end that is not all there: what bytes are there of it read as U+FFFD. */
 function wholeCharacters(text: string): string {

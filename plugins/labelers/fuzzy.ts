@@ -2,18 +2,18 @@ import {
   type ChatBody,
   ChatClient,
   checkOptions,
-  dollars,
   type Label,
   type Labeler,
   type LabelerContext,
   type LabelRequest,
   type LabelSession,
   openAiSettings,
-  type Price,
-  priceOf,
   type ProgressSink,
-  ReplyCache,
+  REQUEST_DEFAULTS,
+  REQUEST_HELP,
+  REQUEST_OPTIONS,
   requestLimits,
+  type RequestSettings,
 } from "../../core/mod.ts";
 import {
   GRADING_VERSION,
@@ -24,23 +24,13 @@ import {
 } from "./grading.ts";
 
 /** Options of `fuzzy`; a number of 0 stands for none. */
-export interface FuzzyOptions {
-  /** Requests under way at once. */
-  readonly concurrency: number;
-  /** Seconds after which a request is given up and tried again. */
-  readonly timeout: number;
+export interface FuzzyOptions extends RequestSettings {
   /** Tokens of a reply at most. */
   readonly maxTokens: number;
   /** Whether the endpoint is told to reply in JSON of a schema. */
   readonly structured: boolean;
   /** Whether answers that are known before the first is labelled go through the Batch API. */
   readonly batchApi: boolean;
-  /** Dollars per million tokens read. */
-  readonly priceInput: number;
-  /** Dollars per million tokens written. */
-  readonly priceOutput: number;
-  /** Dollars that one run may cost. */
-  readonly maxCost: number;
 }
 
 /**
@@ -53,27 +43,14 @@ export const fuzzy: Labeler<FuzzyOptions> = {
   version: 1,
   description: "1 when a model behind an OpenAI-compatible endpoint says so",
   argument: "<model>",
-  defaults: {
-    concurrency: 20,
-    timeout: 60,
-    maxTokens: 16,
-    structured: false,
-    batchApi: false,
-    priceInput: 0,
-    priceOutput: 0,
-    maxCost: 0,
-  },
+  defaults: { ...REQUEST_DEFAULTS, maxTokens: 16, structured: false, batchApi: false },
   help: {
-    concurrency: "requests under way at once",
-    timeout: "seconds after which a request is tried again",
+    ...REQUEST_HELP,
     maxTokens: "tokens of a reply at most",
     structured: "have the endpoint reply in JSON of a schema",
     batchApi: "ask in batches, for half the price, within a day",
-    priceInput: "dollars per million tokens read (OpenAI's are known)",
-    priceOutput: "dollars per million tokens written",
-    maxCost: "dollars after which the run stops, to be gone on with",
   },
-  incidental: ["concurrency", "timeout", "batchApi", "priceInput", "priceOutput", "maxCost"],
+  incidental: [...REQUEST_OPTIONS, "batchApi"],
   check(options) {
     const { maxTokens } = options;
     checkOptions(fuzzy, options, [
@@ -86,76 +63,36 @@ export const fuzzy: Labeler<FuzzyOptions> = {
     ]);
   },
   revision: () => Promise.resolve(openAiSettings().baseUrl),
-  open: (options, context) => FuzzySession.open(options, context),
+  open: async (options, context) => {
+    const about = { cacheDir: context.cacheDir, replyTokens: 2, version: GRADING_VERSION };
+    return new FuzzySession(options, context, await ChatClient.open(context.argument, options, about));
+  },
 };
 
 class FuzzySession implements LabelSession {
   readonly concurrency: number;
   readonly #options: FuzzyOptions;
   readonly #context: LabelerContext;
-  readonly #cache: ReplyCache;
   readonly #client: ChatClient;
-  readonly #price?: Price;
   #undecided = 0;
 
-  private constructor(options: FuzzyOptions, context: LabelerContext, cache: ReplyCache) {
-    const { concurrency, timeout, priceInput, priceOutput, maxCost } = options;
-    const settings = openAiSettings();
-    this.concurrency = concurrency;
+  constructor(options: FuzzyOptions, context: LabelerContext, client: ChatClient) {
+    this.concurrency = options.concurrency;
     this.#options = options;
     this.#context = context;
-    this.#cache = cache;
-    this.#price = priceInput > 0 || priceOutput > 0
-      ? { input: priceInput, output: priceOutput }
-      : priceOf(settings.baseUrl, context.argument);
-    this.#client = new ChatClient(settings, {
-      concurrency,
-      timeoutMs: 1000 * timeout,
-      price: this.#price,
-      ...(maxCost > 0 && { maxCost }),
-      cache,
-      replyTokens: 2,
-      version: GRADING_VERSION,
-    });
-  }
-
-  static async open(options: FuzzyOptions, context: LabelerContext): Promise<FuzzySession> {
-    const { baseUrl } = openAiSettings();
-    const cache = await ReplyCache.open(context.cacheDir, baseUrl, context.argument);
-    return new FuzzySession(options, context, cache);
+    this.#client = client;
   }
 
   async prepare(answers: readonly LabelRequest[], progress: ProgressSink): Promise<void> {
-    const bodies = new Map(
-      answers.map((answer) => this.#body(answer)).map((body) => [this.#client.key(body), body]),
-    );
-    const asked = [...bodies].filter(([key]) => !this.#client.has(key)).map(([, body]) => body);
-    let tokens = 0, cost = 0;
-    for (const estimate of asked.map((body) => this.#client.estimate(body))) {
-      tokens += estimate.promptTokens;
-      cost += estimate.cost ?? 0;
-    }
-    if (asked.length === 0) return;
-    const number = (value: number) => Math.round(value).toLocaleString("en");
-    const known = answers.length > asked.length
-      ? `; ${number(answers.length - asked.length)} more are known or alike`
-      : "";
-    const about = this.#price
-      ? `, about ${dollars(this.#options.batchApi ? cost / 2 : cost)}${
-        this.#price.date ? ` (prices of ${this.#price.date})` : ""
-      }`
-      : ", of a price that is not known";
-    this.#context.warn(
-      `${this.#context.argument} is asked about ${number(asked.length)} answers: about ${
-        number(tokens)
-      } tokens${about}${known}.`,
-    );
-    if (!this.#options.batchApi) return;
-    // Beside the file of replies, which belongs to the endpoint and the model too.
-    await this.#client.askInBatches(bodies, `${this.#cache.path}.batches`, progress);
-    const left = asked.filter((body) => !this.#client.has(this.#client.key(body))).length;
+    const { batchApi: batches } = this.#options, { argument: model, warn } = this.#context;
+    const { asked, text } = this.#client.forecast(answers.map((answer) => this.#body(answer)), { batches });
+    if (asked.size === 0) return;
+    warn(`${model} is asked about ${asked.size.toLocaleString("en")} answers: ${text}.`);
+    if (!batches) return;
+    await this.#client.askInBatches(asked, progress);
+    const left = [...asked.keys()].filter((key) => !this.#client.has(key)).length;
     if (left > 0) {
-      this.#context.warn(`The batches left ${number(left)} answers, which are asked about one by one.`);
+      warn(`The batches left ${left.toLocaleString("en")} answers, which are asked about one by one.`);
     }
   }
 
@@ -183,7 +120,7 @@ class FuzzySession implements LabelSession {
   }
 
   close(): void {
-    this.#cache[Symbol.dispose]();
+    this.#client.close();
   }
 
   #body(answer: LabelRequest): ChatBody {

@@ -2,30 +2,20 @@ import {
   type ChatBody,
   ChatClient,
   checkOptions,
-  dollars,
   openAiSettings,
-  type Price,
-  priceOf,
   type RemoteModel,
   type RemoteModelContext,
-  ReplyCache,
+  REQUEST_DEFAULTS,
+  REQUEST_HELP,
+  REQUEST_OPTIONS,
   requestLimits,
+  type RequestSettings,
   type TextModel,
   type TextOptions,
 } from "../../core/mod.ts";
 
 /** Options of `openai`; a number of 0 stands for none. */
-export interface OpenAiOptions {
-  /** Requests under way at once. */
-  readonly concurrency: number;
-  /** Seconds after which a request is given up and tried again. */
-  readonly timeout: number;
-  /** Dollars per million tokens read. */
-  readonly priceInput: number;
-  /** Dollars per million tokens written. */
-  readonly priceOutput: number;
-  /** Dollars that one run may cost. */
-  readonly maxCost: number;
+export interface OpenAiOptions extends RequestSettings {
   /** What the model is told before the prompt; empty for nothing. */
   readonly system: string;
   /** Whether the model reasons before it answers: such a model takes no temperature, and names its limit in another way. */
@@ -46,34 +36,22 @@ export const openai: RemoteModel<OpenAiOptions> = {
   description: "Models behind an OpenAI-compatible endpoint, for their answers alone",
   argument: "<model>",
   defaults: {
-    concurrency: 20,
-    timeout: 60,
-    priceInput: 0,
-    priceOutput: 0,
-    maxCost: 0,
+    ...REQUEST_DEFAULTS,
     system: "The user's text ends where an answer has to follow. " +
       "Write this answer and nothing else: no explanation, no repetition of the question.",
     reasoning: false,
   },
   help: {
-    concurrency: "requests under way at once",
-    timeout: "seconds after which a request is tried again",
-    priceInput: "dollars per million tokens read (OpenAI's are known)",
-    priceOutput: "dollars per million tokens written",
-    maxCost: "dollars after which the run stops, to be gone on with",
+    ...REQUEST_HELP,
     system: "what the model is told before the prompt",
     reasoning: "send max_completion_tokens and no temperature",
   },
-  incidental: ["concurrency", "timeout", "priceInput", "priceOutput", "maxCost"],
+  incidental: REQUEST_OPTIONS,
   check: (options) => checkOptions(openai, options, requestLimits(options)),
   revision: () => Promise.resolve(openAiSettings().baseUrl),
   open: async (options, context) => {
-    const { baseUrl } = openAiSettings();
-    return new OpenAiModel(
-      options,
-      context,
-      await ReplyCache.open(context.cacheDir, baseUrl, context.argument),
-    );
+    const about = { cacheDir: context.cacheDir, replyTokens: 10, version: ANSWERING_VERSION };
+    return new OpenAiModel(options, context, await ChatClient.open(context.argument, options, about));
   },
 };
 
@@ -81,57 +59,24 @@ class OpenAiModel implements TextModel {
   readonly name: string;
   readonly concurrency: number;
   readonly #client: ChatClient;
-  readonly #cache: ReplyCache;
-  readonly #price?: Price;
   readonly #options: OpenAiOptions;
   readonly #context: RemoteModelContext;
   /** Answers that the limit on tokens cut, and those that are empty. */
   #cut = 0;
   #empty = 0;
 
-  constructor(options: OpenAiOptions, context: RemoteModelContext, cache: ReplyCache) {
-    const { concurrency, timeout, priceInput, priceOutput, maxCost } = options, settings = openAiSettings();
+  constructor(options: OpenAiOptions, context: RemoteModelContext, client: ChatClient) {
     this.name = `openai:${context.argument}`;
-    this.concurrency = concurrency;
+    this.concurrency = options.concurrency;
     this.#options = options;
     this.#context = context;
-    this.#cache = cache;
-    this.#price = priceInput > 0 || priceOutput > 0
-      ? { input: priceInput, output: priceOutput }
-      : priceOf(settings.baseUrl, context.argument);
-    this.#client = new ChatClient(settings, {
-      concurrency,
-      timeoutMs: 1000 * timeout,
-      price: this.#price,
-      ...(maxCost > 0 && { maxCost }),
-      cache,
-      replyTokens: 10,
-      version: ANSWERING_VERSION,
-    });
+    this.#client = client;
   }
 
   prepare(prompts: readonly string[], options: TextOptions): Promise<void> {
-    const bodies = new Map(
-      prompts.map((prompt) => this.#body(prompt, options)).map((body) => [this.#client.key(body), body]),
-    );
-    const asked = [...bodies].filter(([key]) => !this.#client.has(key)).map(([, body]) => body);
-    if (asked.length === 0) return Promise.resolve();
-    let tokens = 0, cost = 0;
-    for (const estimate of asked.map((body) => this.#client.estimate(body))) {
-      tokens += estimate.promptTokens;
-      cost += estimate.cost ?? 0;
-    }
-    const number = (value: number) => Math.round(value).toLocaleString("en");
-    const price = this.#price
-      ? `, about ${dollars(cost)}${this.#price.date ? ` (prices of ${this.#price.date})` : ""}`
-      : ", of a price that is not known";
-    const known = prompts.length - asked.length;
-    this.#context.warn(
-      `${this.#context.argument} is asked ${number(asked.length)} questions: about ${
-        number(tokens)
-      } tokens${price}` +
-        `${known > 0 ? `; ${number(known)} more are known or alike` : ""}.`,
-    );
+    const { asked, text } = this.#client.forecast(prompts.map((prompt) => this.#body(prompt, options)));
+    const { argument: model, warn } = this.#context;
+    if (asked.size > 0) warn(`${model} is asked ${asked.size.toLocaleString("en")} questions: ${text}.`);
     return Promise.resolve();
   }
 
@@ -155,7 +100,7 @@ class OpenAiModel implements TextModel {
   }
 
   close(): void {
-    this.#cache[Symbol.dispose]();
+    this.#client.close();
   }
 
   #body(prompt: string, { maxNewTokens, temperature, topP, seed }: TextOptions): ChatBody {

@@ -42,7 +42,7 @@ async function ask(
   const all = { concurrency: 4, timeoutMs: 5000, replyTokens: 1, version: 1, clock, cache, ...options };
   const client = new ChatClient({ baseUrl: endpoint.url, key: KEY }, all);
   const bodies = requests(client, count), seen: string[] = [];
-  await client.askInBatches(bodies, join(folder, "batches"), {
+  await client.askInBatches(bodies, {
     update: (done, total, note) => void seen.push(`${done}/${total} ${note}`),
   });
   const there = [...bodies.keys()].filter((key) => client.has(key)).length;
@@ -56,8 +56,14 @@ async function ask(
 const count = (endpoint: FakeEndpoint, method: string, path: string) =>
   endpoint.seen.filter((request) => request.method === method && request.path === path).length;
 
+/** Where batches under way are recorded. */
+async function batchesOf(endpoint: FakeEndpoint, folder: string): Promise<string> {
+  using cache = await ReplyCache.open(folder, endpoint.url, "judge");
+  return `${cache.path}.batches`;
+}
+
 const filesIn = async (folder: string) =>
-  (await Array.fromAsync(Deno.readDir(join(folder, "batches")))).map(({ name }) => name);
+  (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
 
 Deno.test("askInBatches() uploads the requests, waits, and has each reply under its request, for half the price", async () => {
   await withFolder(async (folder) => {
@@ -67,7 +73,7 @@ Deno.test("askInBatches() uploads the requests, waits, and has each reply under 
     assertEquals(seen, ["0/5 validating", "5/5 completed"]);
     // Three tokens read and two written for each.
     assertEquals([usage.requests, usage.cost], [5, 5 * (3 + 2 * 2) / 2]);
-    assertEquals(await filesIn(folder), []);
+    assertEquals(await filesIn(await batchesOf(endpoint, folder)), []);
     await ask(endpoint, folder, 5);
     assertEquals(count(endpoint, "POST", "/batches"), 1, "asked again");
   });
@@ -78,7 +84,8 @@ Deno.test("askInBatches() goes on with the batch of a program that was killed, a
     await using endpoint = FakeEndpoint.start(echo);
     await assertRejects(() => ask(endpoint, folder, 3, { killed: true }), Error, "killed");
     // What is recorded says which batch it was; the key is in no file.
-    const [name] = await filesIn(folder), record = await Deno.readTextFile(join(folder, "batches", name));
+    const batches = await batchesOf(endpoint, folder), [name] = await filesIn(batches);
+    const record = await Deno.readTextFile(join(batches, name));
     assertStringIncludes(record, "batch-1");
     assert(!record.includes(KEY));
     assertEquals((await ask(endpoint, folder, 4)).texts.length, 4);
@@ -91,7 +98,8 @@ Deno.test("askInBatches() finds a batch whose number was lost with the program t
   await withFolder(async (folder) => {
     await using endpoint = FakeEndpoint.start(echo);
     await assertRejects(() => ask(endpoint, folder, 3, { killed: true }), Error, "killed");
-    const [name] = await filesIn(folder), path = join(folder, "batches", name);
+    const batches = await batchesOf(endpoint, folder), [name] = await filesIn(batches);
+    const path = join(batches, name);
     const { batch: _, ...record } = JSON.parse(await Deno.readTextFile(path));
     await Deno.writeTextFile(path, JSON.stringify(record));
     assertEquals((await ask(endpoint, folder, 3)).texts.length, 3);
@@ -102,13 +110,17 @@ Deno.test("askInBatches() finds a batch whose number was lost with the program t
 Deno.test("askInBatches() uploads anew what was uploaded for a batch that never began", async () => {
   await withFolder(async (folder) => {
     await using endpoint = FakeEndpoint.start(echo);
-    await Deno.mkdir(join(folder, "batches"));
+    const batches = await batchesOf(endpoint, folder);
+    await Deno.mkdir(batches);
     await Deno.writeTextFile(
-      join(folder, "batches", "file-9.json"),
+      join(batches, "file-9.json"),
       JSON.stringify({ inputFile: "file-9", requests: 3 }),
     );
     assertEquals((await ask(endpoint, folder, 3)).texts.length, 3);
-    assertEquals([count(endpoint, "POST", "/batches"), await filesIn(folder)], [1, []]);
+    assertEquals([count(endpoint, "POST", "/batches"), await filesIn(await batchesOf(endpoint, folder))], [
+      1,
+      [],
+    ]);
   });
 });
 
