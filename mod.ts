@@ -238,7 +238,7 @@ export { openLanguageModel } from "./model/language_model.ts";
 export type { OpenModel, OpenOptions } from "./model/language_model.ts";
 export { deferLanguageModel } from "./model/deferred_model.ts";
 export type { DeferOptions, DeferredModel } from "./model/deferred_model.ts";
-export { ChatClient, costOf, dollars, OPENAI_URL, openAiSettings, priceOf, ReplyCache } from "./core/mod.ts";
+export { ChatClient, OPENAI_URL, openAiSettings, ReplyCache } from "./core/mod.ts";
 export type {
   ChatBody,
   ChatClientOptions,

@@ -1,5 +1,7 @@
 /** onnxruntime-web's WebGPU backend as a peer: the same product, on the same adapter, in the same process. */
-import * as ort from "onnxruntime-web/webgpu";
+// Named here and not in deno.json, so that only who runs benchmarks downloads it.
+// deno-lint-ignore no-import-prefix
+import * as ort from "npm:onnxruntime-web@1.30.0/webgpu";
 
 /** A product `a b` that onnxruntime runs. */
 export interface Peer {

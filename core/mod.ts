@@ -52,7 +52,6 @@ export type { MatrixAnswers, MatrixAxes, MatrixCell, MatrixTraining } from "./ma
 export { ChatClient } from "./openai/client.ts";
 export type { ChatBody, ChatClientOptions, ChatUsage } from "./openai/client.ts";
 export type { Clock } from "./openai/endpoint.ts";
-export { costOf, dollars, priceOf } from "./openai/prices.ts";
 export type { Price } from "./openai/prices.ts";
 export { ReplyCache } from "./openai/reply_cache.ts";
 export type { ChatReply } from "./openai/reply.ts";

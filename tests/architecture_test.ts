@@ -138,7 +138,7 @@ const RULES: readonly Rule[] = [
   {
     who: "bench",
     project: ["bench", "tasks", "plugins/mod.ts", "model", "kernels", "core/mod.ts", "core/testing/mod.ts"],
-    packages: ["onnxruntime-web/webgpu"],
+    packages: ["npm:onnxruntime-web@1.30.0/webgpu"],
   },
   { who: "tools", project: [], packages: ["@std/assert", "@std/cli/parse-args", "@std/csv"] },
   { who: "compat", project: [], packages: ["csv-parse/sync", "csv-stringify/sync"] },

@@ -61,14 +61,7 @@ export interface ChatUsage {
  *
  * @example
  * ```ts ignore
- * const cache = await ReplyCache.open(folder, settings.baseUrl, model);
- * const client = new ChatClient(openAiSettings(), {
- *   concurrency: 20,
- *   timeoutMs: 60_000,
- *   cache,
- *   replyTokens: 100,
- *   version: 1,
- * });
+ * const client = await ChatClient.open(model, { ...REQUEST_DEFAULTS, timeout: 30 }, { cacheDir, replyTokens: 100, version: 1 });
  * const { text } = await client.complete({ model, messages: [{ role: "user", content: "Hello" }] });
  * ```
  */

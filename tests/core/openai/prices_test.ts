@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { costOf, dollars, OPENAI_URL, priceOf } from "../../../core/mod.ts";
+import { OPENAI_URL } from "../../../core/mod.ts";
+import { costOf, dollars, priceOf } from "../../../core/openai/prices.ts";
 
 Deno.test("priceOf() knows a model, and its dated versions, at OpenAI's own endpoint only", () => {
   const price = priceOf(OPENAI_URL, "gpt-4o-mini")!;
