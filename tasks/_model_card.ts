@@ -186,7 +186,7 @@ function evaluationText(evaluations: readonly AdapterEvaluation[]): string {
     )
   );
   return [
-    "With 95 % intervals, by bootstrap over the questions; accuracy is that of the answers, N the number of them.",
+    "With 95 % intervals, by bootstrap over the questions, or over groups of them; accuracy is that of the answers, N their number.",
     [line(header), line(header.map(() => "---")), ...rows].join("\n"),
     ...reasons,
   ].join("\n\n");
