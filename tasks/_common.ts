@@ -2,6 +2,7 @@ import { join } from "node:path";
 import {
   CHAT_USES,
   type ChatUse,
+  dataError,
   type Dataset,
   type DatasetRequest,
   type Json,
@@ -72,11 +73,15 @@ export const CACHE_FLAG = defineFlags({
 });
 
 /** A dataset as the user named it, resolved. */
-export interface ChosenDataset {
+export interface FoundDataset {
   /** As typed, or as a collection expanded to. */
   readonly name: string;
   readonly dataset: Dataset;
   readonly request: DatasetRequest;
+}
+
+/** The same, and what its data are. */
+export interface ChosenDataset extends FoundDataset {
   /** What identifies the data in `run.json`. */
   readonly about: Json;
 }
@@ -106,17 +111,29 @@ export async function chooseDatasets(
   place: DatasetPlace,
 ): Promise<readonly ChosenDataset[]> {
   const found = await findDatasets(session, text, place);
-  return await Promise.all(found.map(async ({ name, dataset, request }) => {
-    const revision = await dataset.revision?.(request) ?? "";
-    const options = decisiveOptions(dataset, request.options);
-    const about = {
-      ...asRecord(session.describe(dataset)),
-      argument: request.argument,
-      ...(Object.keys(options).length > 0 && { options }),
-      revision,
-    };
-    return { name, dataset, request, about };
-  }));
+  return await Promise.all(found.map((dataset) => identify(session, dataset)));
+}
+
+/** The only dataset of a name. @throws {UserError} of kind `usage` for a collection */
+export async function chooseDataset(
+  session: Session,
+  text: string,
+  place: DatasetPlace,
+): Promise<ChosenDataset> {
+  return await identify(session, onlyOne(text, await findDatasets(session, text, place)));
+}
+
+async function identify(session: Session, found: FoundDataset): Promise<ChosenDataset> {
+  const { dataset, request } = found;
+  const revision = await dataset.revision?.(request) ?? "";
+  const options = decisiveOptions(dataset, request.options);
+  const about = {
+    ...asRecord(session.describe(dataset)),
+    argument: request.argument,
+    ...(Object.keys(options).length > 0 && { options }),
+    revision,
+  };
+  return { ...found, about };
 }
 
 /** Where datasets lie, what they are for, and their options as they were given. */
@@ -126,12 +143,16 @@ interface DatasetPlace {
   readonly options?: Readonly<Record<string, unknown>>;
 }
 
-/** Resolves `name:argument`, and a collection to its members; nothing is read. */
+/**
+ * Resolves `name:argument`, and a collection to its members, one or more; nothing is read.
+ *
+ * @throws {UserError} of kind `usage` for an unknown name or a wrong argument, `data` for a collection without members
+ */
 export async function findDatasets(
   session: Session,
   text: string,
   { dataDir, promptStyle, options: given = {} }: DatasetPlace,
-): Promise<readonly Omit<ChosenDataset, "about">[]> {
+): Promise<readonly FoundDataset[]> {
   const { name, argument } = splitName(text);
   const { plugin } = session.registry.get("dataset", name);
   if (plugin.argument === undefined && argument !== "") {
@@ -162,9 +183,25 @@ export async function findDatasets(
     const members = await Promise.all(
       names.map((name) => findDatasets(session, name, { dataDir, promptStyle })),
     );
-    return members.flat();
+    if (members.length > 0) return members.flat();
+    throw dataError(
+      `${text} stands for no dataset`,
+      `--dataset=${text}`,
+      "check where its datasets should lie, as --data-dir",
+    );
   }
   return [{ name: text, dataset: plugin, request }];
+}
+
+/** Refuses a collection. */
+export function onlyOne(name: string, datasets: readonly FoundDataset[]): FoundDataset {
+  if (datasets.length === 1) return datasets[0];
+  throw new UserError({
+    kind: "usage",
+    what: `${name} is a collection of ${datasets.length} datasets`,
+    where: `--dataset=${name}`,
+    fix: `name one of them, as in ${datasets[0].name}; deno task evaluate and data validate take all`,
+  });
 }
 
 /** Refuses a benchmark as training data. */

@@ -41,7 +41,7 @@ export async function chooseLabeler(
 ): Promise<ChosenLabeler> {
   const { name, plugin, argument } = findWithMembers(session, text);
   const options = resolveOptions(plugin, given);
-  const context = contextOf(session, argument, given);
+  const context = contextOf(session, { name, argument }, given);
   const revision = await plugin.revision?.(options, context);
   return {
     name,
@@ -147,9 +147,10 @@ export class LabelerOnDemand implements AsyncDisposable {
 
 function contextOf(
   session: Session,
-  argument: string,
+  { name, argument }: Pick<NamedLabeler, "name" | "argument">,
   given: Readonly<Record<string, unknown>>,
 ): LabelerContext {
+  const where = `--strategy=${name}`;
   const member = (name: string) => {
     const { defaults } = findWithMembers(session, name).plugin;
     const own = Object.entries(given).filter(([key]) => Object.hasOwn(defaults, key));
@@ -159,8 +160,8 @@ function contextOf(
     argument,
     cacheDir: cacheFolder("replies"),
     warn: note,
-    model: (name) => session.model(name),
-    describeModel: (name) => session.describeModel(name),
+    model: (model) => session.model(model, "auto", where),
+    describeModel: (model) => session.describeModel(model, "auto", where),
     labeler: async (name) => await (await member(name)).open(),
     describeLabeler: async (name) => {
       const { about, options } = await member(name);

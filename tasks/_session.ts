@@ -32,6 +32,9 @@ import { checkpointFingerprint } from "./_checkpoint.ts";
 import { note } from "./_io.ts";
 import { ProgressBar } from "./_progress.ts";
 
+/** The flag that names a model, where nothing else does. */
+const MODEL_FLAG = "--model-name";
+
 /** Thrown by what the user has asked to stop, once its state is saved. */
 export class Interrupted extends Error {
   override readonly name = "Interrupted";
@@ -100,15 +103,19 @@ export class Session {
     return this.#gpu ??= await Gpu.open();
   }
 
-  /** A model by alias, Hub name or folder, loaded on first use. */
-  async model(name: string, dtype: WeightType = "auto"): Promise<OpenModel> {
+  /**
+   * A model by alias, Hub name or folder, loaded on first use.
+   *
+   * @param where what named it, for messages
+   */
+  async model(name: string, dtype: WeightType = "auto", where = MODEL_FLAG): Promise<OpenModel> {
     const key = `${name} ${dtype}`;
     let model = this.#models.get(key);
     if (!model) {
       const gpu = await this.gpu();
       using progress = new ProgressBar(`load ${name}`, "bytes");
       const families = this.#families();
-      model = await openLanguageModel(gpu, (await this.#locate(name)).folder, families, {
+      model = await openLanguageModel(gpu, (await this.#locate(name, where)).folder, families, {
         name,
         dtype,
         progress,
@@ -180,8 +187,8 @@ export class Session {
   }
 
   /** What `run.json` says about a model: its name, a hash of its files, and on the Hub its commit. */
-  async describeModel(name: string, dtype: WeightType = "auto"): Promise<Json> {
-    const { folder, commit } = await this.#locate(name);
+  async describeModel(name: string, dtype: WeightType = "auto", where = MODEL_FLAG): Promise<Json> {
+    const { folder, commit } = await this.#locate(name, where);
     return {
       name,
       ...(commit !== undefined && { commit }),
@@ -191,7 +198,10 @@ export class Session {
   }
 
   /** The plugin of a model behind an API, as in `openai:<model>`, and what stands behind the colon; absent for others. */
-  remoteModel(name: string): { readonly plugin: RemoteModel; readonly argument: string } | undefined {
+  remoteModel(
+    name: string,
+    where = MODEL_FLAG,
+  ): { readonly plugin: RemoteModel; readonly argument: string } | undefined {
     const { name: first, argument } = splitName(name);
     const found = this.registry.list("model").find(({ plugin }) => plugin.name === first)?.plugin;
     if (name in this.#aliases() || !found || isModelFamily(found)) return undefined;
@@ -199,7 +209,7 @@ export class Session {
     throw new UserError({
       kind: "usage",
       what: `Model "${first}" needs something behind a colon`,
-      where: "--model-name",
+      where,
       fix: `add it: ${first}:${found.argument}`,
     });
   }
@@ -236,15 +246,19 @@ export class Session {
   }
 
   /** The folder of a model: what it is an alias of, what the Hub has under its name, or the folder of that name. */
-  async #locate(name: string): Promise<{ readonly folder: string; readonly commit?: string }> {
-    if (this.remoteModel(name)) {
+  async #locate(
+    name: string,
+    where = MODEL_FLAG,
+  ): Promise<{ readonly folder: string; readonly commit?: string }> {
+    if (this.remoteModel(name, where)) {
       throw new UserError({
         kind: "usage",
         what: `Model "${name}" gives answers and nothing else: no logits, no hidden states, no adapters`,
-        where: "--model-name",
-        fix:
-          "have it answer with deno task generate outputs, and name a model of this machine or the Hub here, which " +
-          "judges those answers; docs/cross_model.md shows how",
+        where,
+        fix: where === MODEL_FLAG
+          ? "have it answer with deno task generate outputs, and name a model of this machine or the Hub here, which " +
+            "judges those answers; docs/cross_model.md shows how"
+          : "name a model of this machine or the Hub; one behind an API grades as --strategy=fuzzy:<model>",
       });
     }
     const alias = this.#aliases()[name] ?? name;
@@ -254,7 +268,7 @@ export class Session {
     throw new UserError({
       kind: "usage",
       what: `Unknown model "${name}": it is neither an alias nor a folder`,
-      where: "--model-name",
+      where,
       fix: `give the folder of a Hugging Face checkpoint, hf:owner/name, or an alias: ${
         suggestion(name, Object.keys(this.#aliases()))
       }`,

@@ -19,7 +19,7 @@ import { type AskedRow, readSheet, writeSheet } from "./_audit_sheet.ts";
 import { qualityText } from "./_audit_table.ts";
 import { askHuman } from "./_audit_talk.ts";
 import { readLines } from "./_chat_pipe.ts";
-import { chooseDatasets, chooseSplits } from "./_common.ts";
+import { chooseDataset, chooseSplits } from "./_common.ts";
 import { defineFlags, parseFlags, splitPositionals, type Values } from "./_flags.ts";
 import { note, print } from "./_io.ts";
 import { LineEditor } from "./_line_editor.ts";
@@ -167,7 +167,7 @@ async function readLabels(
   folder: string,
   name: string,
 ): Promise<{ rows: readonly Labeled[]; split: Split }> {
-  const [chosen] = await chooseDatasets(session, `offline:${folder}`, {});
+  const chosen = await chooseDataset(session, `offline:${folder}`, {});
   const splits = chooseSplits(name, chosen.dataset);
   if (splits.length !== 1) {
     throw usage(`${splits.length} splits were named`, "--split", "audit one after the other");

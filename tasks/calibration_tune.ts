@@ -32,7 +32,7 @@ import {
   CHAT_FLAG,
   checkTrainable,
   chooseChat,
-  chooseDatasets,
+  chooseDataset,
   chooseDtype,
   chooseStyle,
   type ChosenDataset,
@@ -100,7 +100,7 @@ export async function calibrationTune(
   const kind = chooseCalibrator(flags.calibrator, flags["scale-temp"]);
   checkWorth(method, flags["scale-temp"]);
   const options = resolveOptions(method, methodOptions);
-  const [chosen] = await chooseDatasets(session, flags.dataset, {
+  const chosen = await chooseDataset(session, flags.dataset, {
     dataDir: flags["data-dir"],
     promptStyle: flags["prompt-style"],
   });

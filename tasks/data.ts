@@ -1,6 +1,5 @@
 /** `deno task data ls|show|validate`: which datasets there are, what a model reads of them, and what is wrong in them. */
 import {
-  dataError,
   type Dataset,
   findAnswers,
   loadPrompts,
@@ -20,8 +19,9 @@ import {
 import {
   chooseSplits,
   chooseStyle,
-  type ChosenDataset,
   findDatasets,
+  type FoundDataset,
+  onlyOne,
   RUN_FLAGS,
   SHUFFLE_FLAG,
 } from "./_common.ts";
@@ -41,8 +41,6 @@ import type { Session } from "./_session.ts";
 import { table } from "./_table.ts";
 import { runTask, type Task } from "./_task.ts";
 import { collectionText, findingsText, type Validated } from "./_validation.ts";
-
-type FoundDataset = Omit<ChosenDataset, "about">;
 
 const { plugin, seed } = RUN_FLAGS, dataDir = RUN_FLAGS["data-dir"];
 
@@ -246,27 +244,10 @@ async function chooseAll(
   flags: { readonly "data-dir"?: string; readonly "prompt-style"?: string },
   options: FlagValues,
 ): Promise<readonly FoundDataset[]> {
-  const datasets = await findDatasets(session, name, {
+  return await findDatasets(session, name, {
     dataDir: flags["data-dir"],
     promptStyle: flags["prompt-style"],
     options,
-  });
-  if (datasets.length > 0) return datasets;
-  throw dataError(
-    `${name} stands for no dataset`,
-    name,
-    "check where its datasets should lie, as --data-dir",
-  );
-}
-
-/** Refuses a collection. */
-function onlyOne(name: string, datasets: readonly FoundDataset[]): FoundDataset {
-  if (datasets.length === 1) return datasets[0];
-  throw new UserError({
-    kind: "usage",
-    what: `${name} is a collection of ${datasets.length} datasets`,
-    where: "deno task data show",
-    fix: `name one of them, as in ${datasets[0].name}`,
   });
 }
 

@@ -19,7 +19,7 @@ import {
   announceSkip,
   CHAT_FLAG,
   chooseChat,
-  chooseDatasets,
+  chooseDataset,
   chooseDtype,
   chooseSplits,
   chooseStyle,
@@ -86,16 +86,7 @@ export async function generateOutputs(
   const style = chooseStyle(session, flags["prompt-style"]);
   const maxNewTokens = flags["max-new-tokens"] ?? style.maxNewTokens;
   const place = { dataDir, promptStyle: style.name, options: datasetOptions };
-  const datasets = await chooseDatasets(session, flags.dataset, place);
-  if (datasets.length !== 1) {
-    throw new UserError({
-      kind: "usage",
-      what: `${flags.dataset} is a collection`,
-      where: "deno task generate outputs",
-      fix: `name one member, as in ${datasets[0]?.name}; or use deno task evaluate`,
-    });
-  }
-  const [chosen] = datasets;
+  const chosen = await chooseDataset(session, flags.dataset, place);
   const shuffleChoices = flags["shuffle-choices"];
   const model = await chooseAnswerer(session, modelName, chooseDtype(flags.dtype), modelOptions);
   const chat = await model.chats(chooseChat(flags.chat));
@@ -166,10 +157,8 @@ export async function generateLabels(
   whenChanged: "refuse" | "redo" = "refuse",
   labelerOptions: Readonly<Record<string, unknown>> = {},
 ): Promise<GenerateResult> {
-  const [chosen] = await chooseDatasets(session, flags.dataset, {
-    dataDir: flags["data-dir"],
-    promptStyle: flags["prompt-style"],
-  });
+  const place = { dataDir: flags["data-dir"], promptStyle: flags["prompt-style"] };
+  const chosen = await chooseDataset(session, flags.dataset, place);
   const labeler = await chooseLabeler(session, flags.strategy, labelerOptions);
   const rows: Record<string, number> = {}, skipped: string[] = [];
   const agreements: Record<string, Agreement> = {};

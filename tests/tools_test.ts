@@ -170,6 +170,29 @@ Deno.test("the launcher ends with 3 and one line to run where there is no adapte
     assertMatch(stderr, ONE_LINE);
   }));
 
+Deno.test.each([
+  { args: "labels --strategy=substring", code: 4, why: "labels of a labeler that only reads" },
+  { args: "labels --strategy fuzzy:gpt-4o-mini", code: 4, why: "labels of a grader behind an API" },
+  {
+    args: "outputs --prompt-style=oe --model-name=openai:gpt-4o-mini",
+    code: 4,
+    why: "answers of a model behind an API",
+  },
+  { args: "labels --strategy=multi:substring,local:facts", code: 3, why: "labels of a local grader" },
+  { args: "outputs --prompt-style=oe --model-name=facts", code: 3, why: "answers of a local model" },
+])(
+  "the launcher looks for an adapter only where one is used: ends with $code for $why",
+  ({ args, code }) =>
+    withFolder(async (folder) => {
+      // Data that is not there ends a task that got as far as that with 4.
+      const dataset = `--dataset=offline:${join(folder, "nothing")}`;
+      const command = ["generate", ...args.split(" "), dataset, `--log-dir=${join(folder, "run")}`];
+      const env = { ...noDriver(folder), PATH: folder, OPENAI_BASE_URL: "http://127.0.0.1:9/v1" };
+      const ended = await launch(command, env);
+      assertEquals(ended.code, code, ended.stderr);
+    }),
+);
+
 Deno.test({
   name: "the launcher names the command of another distribution's installer instead of running it",
   ignore: Deno.build.os !== "linux",

@@ -9,7 +9,8 @@
 interface Task {
   /** Commands of `deno`, run one after the other until one fails; `{config}` is the chosen configuration. */
   readonly commands: readonly (readonly string[])[];
-  readonly gpu: boolean;
+  /** Whether it computes on the GPU, as far as its arguments tell. */
+  readonly gpu: boolean | ((args: readonly string[]) => boolean);
 }
 
 const CONFIG = ["--config", "{config}"];
@@ -30,9 +31,16 @@ const script = (file: string, ...permissions: string[]): Task["commands"] => [
   ["run", "--quiet", "--no-prompt", ...CONFIG, ...FILES, ...IMPORTS, ...permissions, file],
 ];
 
+/** Answers of a model behind an API need no GPU, and labels only where a model on this machine gives them. */
+function generateComputes([stage, ...args]: readonly string[]): boolean {
+  return stage === "labels"
+    ? args.some((arg) => /\blocal:/.test(arg))
+    : stage === "outputs" && !args.some((arg) => /^(--model-name=)?openai:/.test(arg));
+}
+
 const TASKS: Readonly<Record<string, Task>> = {
   "demo": { commands: script("tasks/demo.ts"), gpu: true },
-  "generate": { commands: script("tasks/generate.ts", hubAndEndpoint), gpu: true },
+  "generate": { commands: script("tasks/generate.ts", hubAndEndpoint), gpu: generateComputes },
   "calibration-tune": { commands: script("tasks/calibration_tune.ts", hub), gpu: true },
   "classifier-tune": { commands: script("tasks/classifier_tune.ts", hub), gpu: true },
   "evaluate": { commands: script("tasks/evaluate.ts", hubAndEndpoint), gpu: true },
@@ -212,8 +220,9 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
     );
     return 2;
   }
-  const computes = !["--help", "-h", "--dry-run"].some((flag) => args.includes(flag));
-  if (task.gpu && computes && !await ensureAdapter()) return 3;
+  const looks = ["--help", "-h", "--dry-run"].some((flag) => args.includes(flag));
+  const computes = typeof task.gpu === "function" ? task.gpu(args) : task.gpu;
+  if (computes && !looks && !await ensureAdapter()) return 3;
   const config = await chooseConfig();
   Deno.env.set("CREDENCE_CONFIG", config);
   for (const [index, command] of task.commands.entries()) {

@@ -109,6 +109,28 @@ Deno.test.each([
     args: ["--dataset=facts", "--strategy=substr"],
     what: 'Unknown labeler "substr"',
   },
+  {
+    command: "generate labels",
+    args: ["--dataset=facts", "--strategy=multi:substring,local:fact"],
+    what: 'Unknown model "fact"',
+    named: "--strategy=local:fact",
+  },
+  {
+    command: "generate labels",
+    args: ["--dataset=facts", "--strategy=local:openai:gpt-4o"],
+    what: 'Model "openai:gpt-4o" gives answers and nothing else',
+    named: "--strategy=local:openai:gpt-4o",
+  },
+  {
+    command: "generate outputs",
+    args: [...OUTPUTS, "--dataset=eval:mmlu"],
+    what: "eval:mmlu is a collection of 57",
+  },
+  {
+    command: "generate labels",
+    args: ["--dataset=modiste_mmlu_all"],
+    what: "modiste_mmlu_all is a collection of 4",
+  },
   { command: "calibration-tune", args: [...TUNE, "--method=lora"], what: 'Unknown method "lora"' },
   { command: "calibration-tune", args: [...TUNE, "--lora-rnk=8"], what: 'Unknown flag "--lora-rnk"' },
   { command: "calibration-tune", args: [...TUNE, "--lr=fast"], what: '--lr is "fast"' },
@@ -124,16 +146,20 @@ Deno.test.each([
   { command: "report", args: [], what: "--log-dir is missing" },
   { command: "demo", args: ["--prompt-style"], what: "--prompt-style has no value" },
   { command: "setup", args: ["--verbose"], what: 'Unknown flag "--verbose"' },
-])("$command $args is refused as wrong usage", ({ command, args, what }) =>
-  withFolder(async (folder) => {
-    const place = ["generate", "report", "setup"].includes(command) ? [] : [`--log-dir=${folder}`];
-    const { code, stdout, stderr } = await run(command, [...args, ...place]);
-    assertEquals({ code, stdout }, { code: 2, stdout: "" });
-    const [first, where, fix, ...rest] = stderr.split("\n");
-    assertStringIncludes(first, what);
-    assertMatch(`${where}\n${fix}`, /^ {2}where: .+\n {2}fix: {3}.+$/);
-    assertEquals(rest, [""]);
-  }));
+])(
+  "$command $args is refused as wrong usage",
+  ({ command, args, what, named = "" }) =>
+    withFolder(async (folder) => {
+      const place = ["generate", "report", "setup"].includes(command) ? [] : [`--log-dir=${folder}`];
+      const { code, stdout, stderr } = await run(command, [...args, ...place]);
+      assertEquals({ code, stdout }, { code: 2, stdout: "" });
+      const [first, where, fix, ...rest] = stderr.split("\n");
+      assertStringIncludes(first, what);
+      assertMatch(`${where}\n${fix}`, /^ {2}where: .+\n {2}fix: {3}.+$/);
+      assertStringIncludes(where, named);
+      assertEquals(rest, [""]);
+    }),
+);
 
 Deno.test("calibration-tune refuses to train on a benchmark", () =>
   withFolder(async (folder) => {

@@ -112,6 +112,6 @@ Deno.test("data refuses a command, a dataset and a collection that it cannot use
   assertEquals(await fix("data show", ["arcc"]), [2, 'fix:   did you mean "arc"?']);
   assertEquals(await fix("data show", ["mmlu_pro_all"]), [
     2,
-    "fix:   name one of them, as in mmlu_pro:biology",
+    "fix:   name one of them, as in mmlu_pro:biology; deno task evaluate and data validate take all",
   ]);
 });
