@@ -40,14 +40,13 @@ export function createRng(seed: number | readonly number[]): Rng {
 }
 
 /** 0x2360ed051fc65da44385df649fccf645, PCG's multiplier, as 32-bit limbs from the lowest. */
-const MULTIPLIER = [0x9fccf645, 0x4385df64, 0x1fc65da4, 0x2360ed05];
+const M0 = 0x9fccf645, M1 = 0x4385df64, M2 = 0x1fc65da4, M3 = 0x2360ed05;
 
 class Pcg64 implements Rng {
   readonly #seed: readonly number[];
   /** 128-bit numbers as 32-bit limbs from the lowest. */
   readonly #state = new Uint32Array(4);
   readonly #increment = new Uint32Array(4);
-  readonly #scratch = new Uint32Array(4);
   #high = 0;
   #low = 0;
   #spare: number | undefined;
@@ -97,10 +96,12 @@ class Pcg64 implements Rng {
   }
 
   permutation(count: number): number[] {
-    const order = Array.from({ length: count }, (_, index) => index);
+    const order: number[] = [];
+    for (let index = 0; index < count; index++) order.push(index);
     for (let index = count - 1; index > 0; index--) {
-      const other = this.integer(index + 1);
-      [order[index], order[other]] = [order[other], order[index]];
+      const other = this.integer(index + 1), moved = order[index];
+      order[index] = order[other];
+      order[other] = moved;
     }
     return order;
   }
@@ -123,30 +124,36 @@ class Pcg64 implements Rng {
   /** Draws 64 bits into `#high` and `#low`. */
   #next(): void {
     this.#step();
-    const [s0, s1, s2, s3] = this.#state;
-    const low = s0 ^ s2, high = s1 ^ s3;
-    const rotation = s3 >>> 26;
-    const [first, second] = rotation & 32 ? [high, low] : [low, high];
-    const shift = rotation & 31;
+    const state = this.#state;
+    const low = state[0] ^ state[2], high = state[1] ^ state[3];
+    const rotation = state[3] >>> 26, shift = rotation & 31;
+    const first = rotation & 32 ? high : low, second = rotation & 32 ? low : high;
     this.#low = (shift === 0 ? first : first >>> shift | second << (32 - shift)) >>> 0;
     this.#high = (shift === 0 ? second : second >>> shift | first << (32 - shift)) >>> 0;
   }
 
-  /** state = state * multiplier + increment, modulo 2^128. */
+  /** state = state * multiplier + increment, modulo 2^128; written out, because all that is drawn waits for it. */
   #step(): void {
-    const state = this.#state, product = this.#scratch;
-    product.set(this.#increment);
-    for (let i = 0; i < 4; i++) {
-      let carry = 0;
-      for (let j = 0; i + j < 4; j++) {
-        const low = Math.imul(state[i], MULTIPLIER[j]) >>> 0;
-        const sum = product[i + j] + low + carry;
-        product[i + j] = sum;
-        carry = multiplyHigh(state[i], MULTIPLIER[j]) + Math.floor(sum / 2 ** 32);
-      }
-    }
-    state.set(product);
+    const state = this.#state, increment = this.#increment;
+    const s0 = state[0], s1 = state[1], s2 = state[2], s3 = state[3];
+    const r0 = multiplyLow(s0, M0) + increment[0];
+    const r1 = multiplyLow(s0, M1) + multiplyLow(s1, M0) + multiplyHigh(s0, M0) + increment[1] +
+      Math.floor(r0 / 2 ** 32);
+    const r2 = multiplyLow(s0, M2) + multiplyLow(s1, M1) + multiplyLow(s2, M0) +
+      multiplyHigh(s0, M1) + multiplyHigh(s1, M0) + increment[2] + Math.floor(r1 / 2 ** 32);
+    const r3 = multiplyLow(s0, M3) + multiplyLow(s1, M2) + multiplyLow(s2, M1) + multiplyLow(s3, M0) +
+      multiplyHigh(s0, M2) + multiplyHigh(s1, M1) + multiplyHigh(s2, M0) + increment[3] +
+      Math.floor(r2 / 2 ** 32);
+    state[0] = r0;
+    state[1] = r1;
+    state[2] = r2;
+    state[3] = r3;
   }
+}
+
+/** Lower 32 bits of the product of two 32-bit numbers. */
+function multiplyLow(a: number, b: number): number {
+  return Math.imul(a, b) >>> 0;
 }
 
 /** Upper 32 bits of the product of two 32-bit numbers. */
