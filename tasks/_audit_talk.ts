@@ -1,6 +1,5 @@
 import { dataError, type Label } from "../core/mod.ts";
 import { type AskedRow, HUMAN } from "./_audit_sheet.ts";
-import { harmless } from "./_chat_terminal.ts";
 
 /** What a human may type, in full or by its first letter. */
 const ANSWERS: Readonly<Record<string, string>> = {
@@ -69,7 +68,7 @@ export async function askHuman({ rows, said, say, next, save, strict }: AuditTal
 
 function shown({ question, target, answer }: AskedRow): string {
   const part = (title: string, text: string) =>
-    `${title}\n${(harmless(text).trim() || "(nothing)").replace(/^/gm, "  ")}`;
+    `${title}\n${(text.trim() || "(nothing)").replace(/^/gm, "  ")}`;
   return [part("Question", question), part("Right answer", target), part("Model's answer", answer)].join(
     "\n",
   );

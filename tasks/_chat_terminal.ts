@@ -1,7 +1,7 @@
 import { suggestion, UserError } from "../core/mod.ts";
 import { calibratorText } from "./_calibrator_text.ts";
 import { type Chat, type Judge, type Reply, UNTUNED } from "./_chat.ts";
-import { print, write } from "./_io.ts";
+import { harmless, print, write } from "./_io.ts";
 import { LineEditor } from "./_line_editor.ts";
 
 /** What a terminal needs besides the chat. */
@@ -98,9 +98,9 @@ async function answer(
     if (shown !== "") print("");
   }
   // A clean-up has taken back what it gave.
-  if (reply.answer !== shown) print(harmless(reply.answer));
+  if (reply.answer !== shown) print(reply.answer);
   else if (shown === "") print("(no answer)");
-  print(verdict(reply, chat.judge, coloured));
+  write(Deno.stdout, `${verdict(reply, chat.judge, coloured)}\n`);
 }
 
 /** What stands below an answer. */
@@ -143,10 +143,4 @@ function helpText({ remembers }: Chat): string {
     ? "The model sees the conversation; its confidence is in the last question and answer alone."
     : "This model has no chat template, so each question stands by itself.";
   return [...rows, "Ctrl-C stops an answer; where there is none, it leaves.", memory].join("\n");
-}
-
-/** A text without the control characters by which a model could command the terminal. */
-export function harmless(text: string): string {
-  // deno-lint-ignore no-control-regex -- they are what is looked for
-  return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "\uFFFD");
 }

@@ -1,13 +1,30 @@
-/** Where a task writes: results to stdout, everything else to stderr. */
+/**
+ * Where a task writes: results to stdout, everything else to stderr. What datasets and models have written is among it,
+ * so a terminal gets no control characters by which a text could command it; a file and a pipe get every byte.
+ */
 
 /** Prints a result. */
 export function print(text: string): void {
-  write(Deno.stdout, `${text}\n`);
+  say(Deno.stdout, text);
 }
 
 /** Tells the user something that is not the result. */
 export function note(text: string): void {
-  write(Deno.stderr, `${text}\n`);
+  say(Deno.stderr, text);
+}
+
+function say(stream: typeof Deno.stdout | typeof Deno.stderr, text: string): void {
+  write(stream, `${stream.isTerminal() ? harmless(text) : text}\n`);
+}
+
+/** A text with the codes of its control characters in their place, as in `\u001b`, but for line ends and tabulators. */
+export function harmless(text: string): string {
+  // deno-lint-ignore no-control-regex -- they are what is looked for
+  return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, codeOf);
+}
+
+function codeOf(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 /** Exit code of a program that writes to a pipe nobody reads, as a shell reports it. */

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { UNTUNED } from "../../tasks/_chat.ts";
-import { confidenceText, harmless, judgeText, verdict } from "../../tasks/_chat_terminal.ts";
+import { confidenceText, judgeText, verdict } from "../../tasks/_chat_terminal.ts";
 
 Deno.test("confidenceText() is green from 70 %, yellow from 40 %, else red, and plain where colours are not wanted", () => {
   const colours = [0.7, 0.69, 0.4, 0.39].map((p) => confidenceText(p, true).slice(2, 4));
@@ -34,9 +34,4 @@ Deno.test("judgeText() names the adapter, and its calibrator, or that it has non
     judgeText({ ...judge, unfitted: true }),
     "Confidence is that of mine, for which no calibrator was fitted.",
   );
-});
-
-Deno.test("harmless() leaves text as it is, and no control character but the end of a line and the tabulator", () => {
-  assertEquals(harmless("größe\n\t日本 👩‍🔬 é"), "größe\n\t日本 👩‍🔬 é");
-  assertEquals(harmless("\x1b[2Ja\rb\x07\x7f\x9b0m"), "\uFFFD[2Ja\uFFFDb\uFFFD\uFFFD\uFFFD0m");
 });

@@ -1,6 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { run, withFolder, writeLabels } from "./_cli.ts";
+import { hasTerminal, Terminal } from "./_terminal.ts";
 
 Deno.test("data ls lists datasets with splits, rows, licence and home, also those of a plugin", () =>
   withFolder(async (folder) => {
@@ -35,6 +36,25 @@ Deno.test("data show prints what a model reads, exactly, with marks and the toke
     assertEquals(tokens.read, tokens.prompt + tokens.context + tokens.targetPrompt);
     assertStringIncludes(stdout, `${id}: ${tokens.read} tokens to read (prompt ${tokens.prompt}, context`);
   }
+});
+
+Deno.test({
+  name: "data show gives a pipe every byte of a dataset, and a terminal the codes of control characters",
+  ignore: !hasTerminal,
+  fn: () =>
+    withFolder(async (folder) => {
+      const args = [`csv:${join(folder, "quiz.csv")}`];
+      await Deno.writeTextFile(join(folder, "quiz.csv"), 'question,answer\n"\x1b[2JWhich\r?",\x9b0mred\n');
+      const piped = await run("data show", args);
+      assertStringIncludes(
+        piped.stdout,
+        "⟦context⟧Question: \x1b[2JWhich\r?⟦target_prompt⟧\nAnswer:⟦target⟧ \x9b0mred⟦end⟧",
+      );
+      await using terminal = new Terminal("data show", args);
+      await terminal.until("⟦context⟧Question: \\u001b[2JWhich\\u000d?⟦target_prompt⟧");
+      await terminal.until("⟦target⟧ \\u009b0mred⟦end⟧");
+      assertEquals(await terminal.code(), 0);
+    }),
 });
 
 Deno.test("data validate ends with 0 where all is sound, and with 4 and a summary where something is wrong", () =>
