@@ -110,6 +110,16 @@ export class JsonPlace {
     throw this.wrong(`give ${wanted}: ${help}`);
   }
 
+  /** What comes of the value, where a refusal that says what is wrong in it also has to say where it stands. */
+  checked<T>(use: () => T): T {
+    try {
+      return use();
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      throw this.#error(error.what, error.fix);
+    }
+  }
+
   missing(key: string): UserError {
     return this.#error(`"${key}" is missing`, `add "${key}"`);
   }

@@ -10,15 +10,19 @@ import {
   resolveOptions,
   SAME,
   splitName,
+  SPLITS,
   UserError,
 } from "../core/mod.ts";
+import { chooseCalibrator } from "./_calibrate.ts";
 import { TUNE_FLAGS } from "./calibration_tune.ts";
+import { chooseChat, chooseDtype } from "./_common.ts";
 import { EVALUATE_FLAGS } from "./evaluate.ts";
 import type { FlagSet, FlagValues } from "./_flags.ts";
 import { LABEL_FLAGS, OUTPUT_FLAGS } from "./generate.ts";
 import { JsonPlace } from "./_json_place.ts";
 import { findWithMembers } from "./_labeler.ts";
 import { optionFlags, optionsOf } from "./_options.ts";
+import { checkScale } from "./_scale.ts";
 import type { Session } from "./_session.ts";
 
 /** How a method is trained and evaluated. */
@@ -40,6 +44,22 @@ export interface MatrixMethod {
   };
 }
 
+/** What a model's name in the file stands for, as on a command line. */
+export interface MatrixModel {
+  readonly "model-name": string;
+  readonly dtype: string;
+  /** Flags of a model behind an API; absent without any. */
+  readonly options?: FlagValues;
+}
+
+/** What a dataset's name in the file stands for. */
+export interface MatrixDataset {
+  /** As in `--dataset`. */
+  readonly dataset: string;
+  /** Options of its plugin. */
+  readonly options: FlagValues;
+}
+
 /** One grid of the file. */
 export interface MatrixGrid {
   readonly title: string;
@@ -56,8 +76,9 @@ export interface MatrixFile {
     readonly labels: FlagValues;
     readonly labelerOptions: FlagValues;
   };
-  /** Flags that name a model, by its name in the file. */
-  readonly models: Readonly<Record<string, { readonly "model-name": string; readonly dtype: string }>>;
+  readonly models: Readonly<Record<string, MatrixModel>>;
+  /** Datasets with options, by their names in the file; perhaps none. */
+  readonly datasets: Readonly<Record<string, MatrixDataset>>;
   readonly methods: Readonly<Record<string, MatrixMethod>>;
   /** Metrics of the tables. */
   readonly metrics: readonly string[];
@@ -93,7 +114,7 @@ const MODEL_FLAGS: FlagSet = {
 const OUTPUTS: FlagSet = without(OUTPUT_FLAGS, "splits");
 const LABELS: FlagSet = without(LABEL_FLAGS, "splits", "seed");
 const TRAIN: FlagSet = without(TUNE_FLAGS, "seed", "limit", "resume");
-/** Answers come from their own stage. */
+/** Answers and labels come from their own stage, methods and metrics from their own place in the file. */
 const EVALUATE: FlagSet = without(
   EVALUATE_FLAGS,
   "seed",
@@ -101,24 +122,34 @@ const EVALUATE: FlagSet = without(
   "strategy",
   "eval-kshot",
   "max-new-tokens",
+  "shuffle-choices",
+  "mode",
+  "metric",
 );
 
 /** Reads and checks a matrix file. @throws {UserError} that names the value, its place and the nearest allowed */
 export async function readMatrixFile(session: Session, path: string): Promise<MatrixFile> {
   const root = new JsonPlace(path, "", parse(path, await readText(path)));
-  root.keys(["name", "models", "answers", "methods", "metrics", "peers", "grids"]);
+  root.keys(["name", "models", "datasets", "answers", "methods", "metrics", "peers", "grids"]);
   const name = root.get("name").text();
   if (!/^[\w.-]+$/.test(name)) throw root.get("name").wrong("use letters, digits, dots and dashes");
   const labeler = readLabeler(session, root.optional("answers")?.optional("strategy"));
   const labelerFlags = optionFlags(labeler);
-  const answers = root.optional("answers")?.flags({ ...labelerFlags, ...LABELS, ...OUTPUTS }) ?? {};
+  const answersPlace = root.optional("answers");
+  const answers = answersPlace?.flags({ ...labelerFlags, ...LABELS, ...OUTPUTS }) ?? {};
+  const labelerOptions = optionsOf(labeler, pick(answers, without(labelerFlags, ...Object.keys(OUTPUTS))));
+  answersPlace?.checked(() => resolveOptions(labeler, labelerOptions));
+  checkChat(answersPlace);
   const models = await root.get("models").map((node, name) => readModel(session, node, name));
+  const datasets =
+    await root.optional("datasets")?.map((node, name) => readNamedDataset(session, node, name)) ?? {};
   const methods = await root.get("methods").map((node, name) => readMethod(session, node, name));
   const metrics =
     root.optional("metrics")?.list((node) =>
       node.oneOf(session.registry.list("metric").map(({ plugin }) => plugin.name))
     ) ?? METRICS;
-  const grids = root.get("grids").list((node) => readGrid(session, node, models, Object.keys(methods)));
+  const names = { models, datasets, methods };
+  const grids = root.get("grids").list((node) => readGrid(session, node, names));
   const folder = path.replace(/[^/\\]*$/, "");
   const peers = root.optional("peers")?.list((node) => `${folder}${node.text()}`) ?? [];
   return {
@@ -126,10 +157,9 @@ export async function readMatrixFile(session: Session, path: string): Promise<Ma
     answers: {
       outputs: pick(answers, OUTPUTS),
       labels: pick(answers, LABELS),
-      labelerOptions: optionsOf(labeler, pick(answers, without(labelerFlags, ...Object.keys(OUTPUTS)))),
+      labelerOptions,
     },
-    models,
-    methods,
+    ...names,
     metrics,
     peers,
     grids,
@@ -146,14 +176,33 @@ function parse(path: string, text: string): unknown {
   }
 }
 
-async function readModel(session: Session, node: JsonPlace, called: string) {
+async function readModel(session: Session, node: JsonPlace, called: string): Promise<MatrixModel> {
   if (called === SAME) throw node.wrong(`choose another name than "${SAME}", which stands for the judge`);
-  const flags = node.flags(MODEL_FLAGS);
   const name = node.get("model-name").text(), aliases = session.modelAliases();
-  if (!session.remoteModel(name) && !aliases.includes(name) && !isHubName(name) && !await exists(name)) {
+  const remote = session.remoteModel(name);
+  if (!remote && !aliases.includes(name) && !isHubName(name) && !await exists(name)) {
     throw node.get("model-name").unknown("model", aliases, "an alias, hf:owner/name, or a folder");
   }
-  return { "model-name": name, "dtype": String(flags.dtype ?? MODEL_FLAGS.dtype.default) };
+  const own = optionFlags(remote?.plugin), flags = node.flags({ ...own, ...MODEL_FLAGS });
+  const options = pick(flags, own);
+  if (remote) node.checked(() => resolveOptions(remote.plugin, optionsOf(remote.plugin, options)));
+  node.optional("dtype")?.checked(() => chooseDtype(String(flags.dtype)));
+  return {
+    "model-name": name,
+    "dtype": String(flags.dtype ?? MODEL_FLAGS.dtype.default),
+    ...(Object.keys(options).length > 0 && { options }),
+  };
+}
+
+function readNamedDataset(session: Session, node: JsonPlace, called: string): MatrixDataset {
+  if (called === SAME) {
+    throw node.wrong(`choose another name than "${SAME}", which stands for the other side`);
+  }
+  const { text, plugin } = readDataset(session, node.get("dataset"));
+  const own = optionFlags(plugin), flags = node.flags({ ...own, dataset: OUTPUT_FLAGS.dataset });
+  const options = optionsOf(plugin, pick(flags, own));
+  node.checked(() => resolveOptions(plugin, options));
+  return { dataset: text, options };
 }
 
 function readLabeler(session: Session, node: JsonPlace | undefined): Labeler {
@@ -174,8 +223,10 @@ function readMethod(session: Session, node: JsonPlace, name: string): MatrixMeth
   const method = session.registry.get("method", plugin).plugin;
   const train = node.optional("train");
   const evaluate = readOptions(node.optional("evaluate"), method, EVALUATE, method.train === undefined);
-  const splits = node.optional("evaluate")?.optional("splits");
-  if (splits?.text().includes(",")) throw splits.wrong("name one split: each cell is one evaluation");
+  const asked = node.optional("evaluate");
+  asked?.optional("splits")?.oneOf(SPLITS);
+  checkChat(asked);
+  checkCalibration(node, plugin);
   if (train?.value === false || !method.train && !train) return { plugin, evaluate };
   // What is fitted to a method without training is fitted to the options that it is evaluated with.
   if (!method.train) {
@@ -192,6 +243,23 @@ function readMethod(session: Session, node: JsonPlace, name: string): MatrixMeth
   return { plugin, train: readTraining(train, method), evaluate };
 }
 
+/** Refuses a `chat` that is none. */
+function checkChat(node: JsonPlace | undefined): void {
+  const chat = node?.optional("chat");
+  chat?.checked(() => chooseChat(chat.text()));
+}
+
+/** Refuses a calibrator that is none, or that nothing is fitted for, before hours of training. */
+function checkCalibration(node: JsonPlace, plugin: string): void {
+  const train = node.optional("train"),
+    fits = train?.value !== false && train?.optional("scale-temp")?.value === true;
+  const kind = train?.value === false ? undefined : train?.optional("calibrator");
+  kind?.checked(() => chooseCalibrator(kind.text(), fits));
+  const scale = node.optional("evaluate")?.optional("scale-temp");
+  scale?.checked(() => checkScale(scale.text(), plugin, true));
+  if (scale && !fits) throw scale.wrong('fit what it applies: say "scale-temp": true in "train"');
+}
+
 function readTraining(node: JsonPlace | undefined, method: Method): MatrixMethod["train"] {
   return readOptions(node, method, TRAIN, true);
 }
@@ -201,7 +269,7 @@ function readOptions(node: JsonPlace | undefined, method: Method, flags: FlagSet
   const values = node?.flags({ ...(own ? optionFlags(method) : {}), ...flags }) ?? {};
   const chosen = Object.entries(values).filter(([name]) => !Object.hasOwn(flags, name));
   const options = optionsOf(method, Object.fromEntries(chosen));
-  resolveOptions(method, options);
+  node?.checked(() => resolveOptions(method, options));
   return { flags: pick(values, flags), options };
 }
 
@@ -219,8 +287,7 @@ const AXES = [
 function readGrid(
   session: Session,
   node: JsonPlace,
-  allModels: Readonly<Record<string, { readonly "model-name": string }>>,
-  methods: readonly string[],
+  { models: allModels, datasets, methods }: Pick<MatrixFile, "models" | "datasets" | "methods">,
 ): MatrixGrid {
   const models = Object.keys(allModels);
   node.keys(["title", ...AXES, "eval-answers", "fraction", "seed"]);
@@ -231,16 +298,16 @@ function readGrid(
   const orSame = (axis: string, allowed: readonly string[]) =>
     node.optional(axis) ? names(axis, [...allowed, SAME]) : [SAME];
   const axes: MatrixAxes = {
-    "method": names("method", methods),
+    "method": names("method", Object.keys(methods)),
     "model": node.get("model").values((value) => {
       const name = value.oneOf(models);
       if (!session.remoteModel(allModels[name]["model-name"])) return name;
       throw value.wrong("it gives answers and nothing else: name it in train-answers or eval-answers");
     }),
-    "dataset": node.get("dataset").values((value) => readDataset(session, value, "train")),
+    "dataset": node.get("dataset").values((value) => readAxis(session, value, datasets, "train")),
     "eval-dataset":
       node.optional("eval-dataset")?.values((value) =>
-        value.value === SAME ? SAME : readDataset(session, value, "eval")
+        value.value === SAME ? SAME : readAxis(session, value, datasets, "eval")
       ) ?? [SAME],
     "train-style": orSame("train-style", styles),
     "eval-style": orSame("eval-style", styles),
@@ -266,20 +333,44 @@ function readGrid(
 const isShare = (value: number) => value > 0 && value <= 1;
 const isCount = (value: number) => Number.isSafeInteger(value) && value >= 0;
 
-function readDataset(session: Session, node: JsonPlace, use: "train" | "eval"): string {
+/** A dataset of a grid: a name of the file, or as typed. */
+function readAxis(
+  session: Session,
+  node: JsonPlace,
+  named: MatrixFile["datasets"],
+  use: "train" | "eval",
+): string {
+  const text = node.text(), own = Object.hasOwn(named, text) ? named[text] : undefined;
+  const { plugin } = own
+    ? session.registry.get("dataset", splitName(own.dataset).name)
+    : readDataset(session, node, Object.keys(named));
+  if (use === "train" && plugin.expand) {
+    throw node.wrong("name one of its members: a collection is for evaluation");
+  }
+  return text;
+}
+
+/** A dataset as typed, and its plugin. */
+function readDataset(
+  session: Session,
+  node: JsonPlace,
+  others: readonly string[] = [],
+): { readonly text: string; readonly plugin: Dataset } {
   const text = node.text(), { name, argument } = splitName(text);
   const all: readonly Dataset[] = session.registry.list("dataset").map(({ plugin }) => plugin);
   const plugin = all.find((dataset) => dataset.name === name);
-  if (!plugin) throw node.unknown("dataset", all.map(({ name }) => name));
+  if (!plugin) throw node.unknown("dataset", [...others, ...all.map(({ name }) => name)]);
   if ((plugin.argument === undefined) !== (argument === "")) {
     throw node.wrong(
       plugin.argument === undefined ? `use "${name}"` : `add behind a colon: ${plugin.argument}`,
     );
   }
-  if (use === "train" && plugin.expand) {
-    throw node.wrong("name one of its members: a collection is for evaluation");
-  }
-  return text;
+  return { text, plugin };
+}
+
+/** What a dataset of a grid stands for. */
+export function datasetOf({ datasets }: Pick<MatrixFile, "datasets">, name: string): MatrixDataset {
+  return Object.hasOwn(datasets, name) ? datasets[name] : { dataset: name, options: {} };
 }
 
 const pick = (values: FlagValues, flags: FlagSet): FlagValues =>

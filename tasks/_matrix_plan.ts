@@ -13,7 +13,8 @@ import {
   splitName,
   UserError,
 } from "../core/mod.ts";
-import type { MatrixFile, MatrixMethod } from "./_matrix_file.ts";
+import { datasetOf, type MatrixDataset, type MatrixFile, type MatrixMethod } from "./_matrix_file.ts";
+import { chooseMetrics } from "./_metrics.ts";
 import type { Session } from "./_session.ts";
 
 /** Answers and labels, for all cells that need them. */
@@ -84,7 +85,7 @@ export async function planMatrix(session: Session, file: MatrixFile, dataDir?: s
   for (const { title, axes } of file.grids) {
     const cells: PlannedCell[] = [];
     for (const name of axes["eval-dataset"]) {
-      const collection = await members(session, name, dataDir);
+      const collection = await members(session, datasetOf(file, name), dataDir);
       const own = { ...axes, "eval-dataset": collection ?? [name] };
       for (const cell of expandMatrix(own, (method) => file.methods[method].train !== undefined)) {
         cells.push({ cell, stage: builder.evaluate(cell), ...(collection ? { collection: name } : {}) });
@@ -98,10 +99,10 @@ export async function planMatrix(session: Session, file: MatrixFile, dataDir?: s
 /** What a collection of datasets stands for; nothing for a dataset. */
 async function members(
   session: Session,
-  text: string,
+  { dataset }: MatrixDataset,
   dataDir?: string,
 ): Promise<readonly string[] | undefined> {
-  const { name, argument } = splitName(text);
+  const { name, argument } = splitName(dataset);
   const plugin = session.registry.list("dataset").find(({ plugin }) => plugin.name === name)?.plugin;
   return await plugin?.expand?.({ argument, options: plugin.defaults, dataDir });
 }
@@ -241,12 +242,13 @@ export function fingerprint(session: Session, file: MatrixFile, stage: Stage): s
     switch (stage.kind) {
       case "answers": {
         const { answers: { outputs, labels, labelerOptions }, models } = file;
-        const { answers, dataset, style } = stage.of;
+        const { answers, style } = stage.of, { dataset, options } = datasetOf(file, stage.of.dataset);
         const flags = {
           outputs: outputs as Json,
           labels: labels as Json,
           ...(Object.keys(labelerOptions).length > 0 && { labelerOptions }),
-          model: models[answers] as Json,
+          ...(Object.keys(options).length > 0 && { datasetOptions: options }),
+          model: models[answers] as unknown as Json,
         };
         return { ...flags, dataset, style: plugin("prompt-style", style), splits: stage.splits };
       }
@@ -256,12 +258,23 @@ export function fingerprint(session: Session, file: MatrixFile, stage: Stage): s
       case "evaluate": {
         const { method, model, seed } = stage;
         const settings = stage.kind === "train" ? method.train as Json : method.evaluate as Json;
-        return { method: plugin("method", method.plugin), settings, model: file.models[model] as Json, seed };
+        return {
+          method: plugin("method", method.plugin),
+          settings,
+          model: file.models[model] as unknown as Json,
+          seed,
+          ...(stage.kind === "evaluate" && { metrics: metricsOf(session, file) }),
+        };
       }
     }
   };
   const before = needs(stage).map((needed) => fingerprint(session, file, needed));
   return createHash("sha256").update(canonical([stage.kind, own(), before])).digest("hex").slice(0, 16);
+}
+
+/** Names of the metrics that evaluations compute: the usual ones, and those of the tables. */
+export function metricsOf(session: Session, { metrics }: Pick<MatrixFile, "metrics">): readonly string[] {
+  return [...new Set([...chooseMetrics(session, []).map(({ name }) => name), ...metrics])];
 }
 
 /** Name of the file that says what a finished stage was made of. */

@@ -21,12 +21,13 @@ import type { TokenCount } from "./_counting_model.ts";
 import { evaluate, EVALUATE_FLAGS } from "./evaluate.ts";
 import { defaultsOf } from "./_flags.ts";
 import { generateLabels, generateOutputs, LABEL_FLAGS, OUTPUT_FLAGS } from "./generate.ts";
-import type { MatrixFile } from "./_matrix_file.ts";
+import { datasetOf, type MatrixFile } from "./_matrix_file.ts";
 import {
   type AnswersStage,
   type EvaluateStage,
   fingerprint,
   type FractionStage,
+  metricsOf,
   type Stage,
   STAGE_FILE,
   type TrainStage,
@@ -141,12 +142,19 @@ export class MatrixStages {
   }
 
   #model(name: string) {
-    const model = this.#file.models[name];
-    return { ...model, "data-dir": this.#dataDir, "plugin": [] };
+    const { "model-name": model, dtype } = this.#file.models[name];
+    return { "model-name": model, dtype, "data-dir": this.#dataDir, "plugin": [] };
+  }
+
+  /** The labeler of all answers, by which methods also compare answers. */
+  #labeler() {
+    const { labels: { strategy = LABEL_FLAGS.strategy.default }, labelerOptions } = this.#file.answers;
+    return { strategy: String(strategy), labelerOptions };
   }
 
   async #answer(stage: AnswersStage, run: RunFolder): Promise<void> {
-    const { answers, dataset, style } = stage.of, { outputs, labels, labelerOptions } = this.#file.answers;
+    const { answers, style } = stage.of, { outputs, labels, labelerOptions } = this.#file.answers;
+    const { dataset, options } = datasetOf(this.#file, stage.of.dataset);
     const { evalKshot = 0 } = this.#session.registry.get("dataset", splitName(dataset).name).plugin;
     const common = {
       ...this.#model(answers),
@@ -160,6 +168,8 @@ export class MatrixStages {
       { ...defaultsOf(OUTPUT_FLAGS), kshot: evalKshot, ...outputs, ...common, dataset },
       run,
       "redo",
+      options,
+      this.#file.models[answers].options,
     );
     const written = `offline:${run.file("outputs")}`;
     await generateLabels(
@@ -190,7 +200,7 @@ export class MatrixStages {
   }
 
   async #train({ data, method, model, seed, style }: TrainStage, run: RunFolder): Promise<void> {
-    const { flags, options } = method.train!;
+    const { flags, options } = method.train!, { strategy, labelerOptions } = this.#labeler();
     this.#keepOnly(model);
     await calibrationTune(
       this.#session,
@@ -202,11 +212,13 @@ export class MatrixStages {
         "dataset": `offline:${this.#labels(data)}`,
         "prompt-style": style,
         "method": method.plugin,
+        strategy,
         "log-dir": run.path,
       },
       options,
       run,
       "redo",
+      labelerOptions,
     );
   }
 
@@ -219,6 +231,7 @@ export class MatrixStages {
       checkpoint = folder.file(dirname(file));
     }
     this.#keepOnly(model);
+    const { strategy, labelerOptions } = this.#labeler();
     await evaluate(
       this.#session,
       {
@@ -231,11 +244,13 @@ export class MatrixStages {
         "prompt-style": answers.of.style,
         "method": method.plugin,
         "query-peft-dir": checkpoint,
+        "metric": metricsOf(this.#session, this.#file),
+        strategy,
         "log-dir": run.path,
       },
       run,
       "redo",
-      { method: method.evaluate.options },
+      { method: method.evaluate.options, labeler: labelerOptions },
     );
   }
 

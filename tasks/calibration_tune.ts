@@ -4,18 +4,13 @@ import {
   type Calibrator,
   CALIBRATORS,
   createRng,
-  dataError,
   exists,
   type FittedCalibrator,
-  isLabeled,
   type Json,
-  type Labeled,
-  loadPrompts,
   type Method,
   type Options,
   resolveOptions,
   type RunFolder,
-  type Split,
   type TrainableMethod,
   UserError,
   usesChat,
@@ -44,9 +39,10 @@ import { note, print } from "./_io.ts";
 import { optionFlags, optionsOf, peekMethod } from "./_options.ts";
 import { ProgressBar } from "./_progress.ts";
 import type { Session } from "./_session.ts";
-import { chooseLabeler, LabelerOnDemand } from "./_labeler.ts";
+import { chooseLabeler, LabelerOnDemand, peekLabeler } from "./_labeler.ts";
 import { runTask, type Task } from "./_task.ts";
 import { LOG_FILES, TrainingLog } from "./_training_log.ts";
+import { labeledRows, validationRows, wordingOf } from "./_training_rows.ts";
 
 /** The method that is trained, unless another is named. */
 const METHOD = "lora-prompt";
@@ -88,13 +84,18 @@ export interface TuneResult {
   readonly skipped: readonly string[];
 }
 
-/** Trains a method, unless it needs no training, and fits a calibrator if asked. */
+/**
+ * Trains a method, unless it needs no training, and fits a calibrator if asked.
+ *
+ * @param labelerOptions of the labeler by which a method without training compares answers
+ */
 export async function calibrationTune(
   session: Session,
   flags: TuneValues,
   methodOptions: Readonly<Record<string, unknown>>,
   run: RunFolder,
   whenChanged: "refuse" | "redo" = "refuse",
+  labelerOptions: Readonly<Record<string, unknown>> = {},
 ): Promise<TuneResult> {
   const { plugin: method } = session.registry.get("method", flags.method);
   const kind = chooseCalibrator(flags.calibrator, flags["scale-temp"]);
@@ -105,7 +106,7 @@ export async function calibrationTune(
     promptStyle: flags["prompt-style"],
   });
   checkTrainable(chosen);
-  const work = { session, flags, run, whenChanged, chosen, options };
+  const work = { session, flags, run, whenChanged, chosen, options, labelerOptions };
   const trained = isTrainable(method) ? await train(work, method) : undefined;
   const checkpoint = trained?.checkpoint ?? run.file("checkpoint-0");
   const skipped = trained?.skipped ? [announceSkip("train")] : [];
@@ -127,6 +128,7 @@ interface Work {
   readonly whenChanged: "refuse" | "redo";
   readonly chosen: ChosenDataset;
   readonly options: Options;
+  readonly labelerOptions: Readonly<Record<string, unknown>>;
 }
 
 async function train(
@@ -187,14 +189,15 @@ const SCORING_ROWS = 32;
 
 /** Fits a calibrator to a method's confidences in validation rows, and writes it into the checkpoint. */
 async function calibrate(
-  { session, flags, run, chosen, options }: Work,
+  { session, flags, run, chosen, options, labelerOptions }: Work,
   method: Method,
   kind: Calibrator["kind"],
   checkpoint: string,
 ): Promise<{ readonly calibrator: Calibrator; readonly skipped: boolean }> {
   const { "model-name": modelName, "cache-dir": cacheDir, seed } = flags, dtype = chooseDtype(flags.dtype);
   const style = flags["prompt-style"] === undefined ? undefined : chooseStyle(session, flags["prompt-style"]);
-  const labeler = await chooseLabeler(session, flags.strategy ?? UNTRAINED_FLAGS.strategy.default, {});
+  const strategy = flags.strategy ?? UNTRAINED_FLAGS.strategy.default;
+  const labeler = await chooseLabeler(session, strategy, labelerOptions);
   const { chat: use = UNTRAINED_FLAGS.chat.default } = flags;
   const chat = !method.train && usesChat(await session.tokenizer(modelName), chooseChat(use));
   // What a method without training says depends on all of this; what another one says, on its checkpoint.
@@ -207,6 +210,7 @@ async function calibrate(
       seed,
       promptStyle: style ? session.describe(style) : null,
       labeler: labeler.about,
+      ...(Object.keys(labeler.options).length > 0 && { labelerOptions: labeler.options }),
       ...(chat && { chat }),
     };
   let fitted: FittedCalibrator | undefined;
@@ -252,82 +256,6 @@ async function startAnew(session: Session, run: RunFolder, adapters: NamedAdapte
   }
 }
 
-/**
- * Rows to look at while training; none where the dataset has no validation split.
- *
- * @param needed whether something is to be fitted on them
- */
-async function validationRows(
-  session: Session,
-  chosen: ChosenDataset,
-  flags: RowFlags,
-  needed: boolean,
-): Promise<readonly Labeled[]> {
-  const { dataset, request } = chosen;
-  const splits = await dataset.available?.(request) ?? dataset.splits;
-  const rows = splits.includes("validation") ? await labeledRows(session, chosen, "validation", flags) : [];
-  if (rows.some(({ label }) => label !== null)) return rows;
-  if (needed) {
-    throw dataError(
-      "There is no labelled validation row to fit a calibrator on",
-      `${chosen.name}, needed for --scale-temp`,
-      "label a validation split, or leave --scale-temp out",
-    );
-  }
-  note("There is no labelled validation row: the training is not looked at from outside.");
-  return rows;
-}
-
-type RowFlags = Pick<Values<typeof TUNE_FLAGS>, "limit" | "seed" | "prompt-style">;
-
-/** Rows that an earlier stage labelled, or those of a dataset that makes up answers and labels. */
-async function labeledRows(
-  session: Session,
-  chosen: ChosenDataset,
-  split: Split,
-  flags: RowFlags,
-): Promise<Labeled[]> {
-  const { limit = Infinity, seed, "prompt-style": style } = flags, { dataset, request } = chosen;
-  const rows: Labeled[] = [];
-  const source = dataset.synthetic
-    ? await loadPrompts({
-      dataset,
-      request,
-      split,
-      style: chooseStyle(session, style ?? ""),
-      kshot: 0,
-      seed,
-      limit,
-    })
-    : dataset.read!(split, request);
-  for await (const row of source) {
-    if (rows.length >= limit) break;
-    if (!("context" in row) || !isLabeled(row)) {
-      throw dataError(
-        `A ${split} row of ${chosen.name} has no ${"output" in row ? "label" : "answer"}`,
-        `row ${row.id}`,
-        "train on what deno task generate labels has written, as in --dataset=offline:<run>/labels",
-      );
-    }
-    rows.push(row);
-  }
-  if (rows.length === 0 && split === "train") {
-    throw dataError(`The ${split} split has no rows`, chosen.name, "label some answers first");
-  }
-  return rows;
-}
-
-/** The prompt style in which a dataset that makes up answers is worded. */
-function wordingOf(session: Session, { name }: ChosenDataset, { "prompt-style": style }: RowFlags): Json {
-  if (style !== undefined) return session.describe(chooseStyle(session, style));
-  throw new UserError({
-    kind: "usage",
-    what: `${name} holds questions that have to be worded`,
-    where: "--prompt-style",
-    fix: "give --prompt-style=oe or choice",
-  });
-}
-
 /** The files of the checkpoint that a method says it wrote. */
 async function filesOf(method: Method, folder: string): Promise<string[]> {
   const files: string[] = [];
@@ -356,8 +284,15 @@ function checkWorth(method: Method, scale: boolean): void {
   });
 }
 
-const furtherFlags = (method: Method): FlagSet => ({
-  ...(isTrainable(method) ? {} : UNTRAINED_FLAGS),
+/** The method that a command line means, and the labeler by which it compares answers, if it is not trained. */
+async function peekPlugins(args: readonly string[], session: Session) {
+  const method = await peekMethod(args, session, METHOD);
+  if (isTrainable(method)) return { method };
+  return { method, labeler: peekLabeler(args, session, UNTRAINED_FLAGS.strategy.default) };
+}
+
+const furtherFlags = ({ method, labeler }: Awaited<ReturnType<typeof peekPlugins>>): FlagSet => ({
+  ...(labeler ? { ...UNTRAINED_FLAGS, ...optionFlags(labeler) } : {}),
   ...optionFlags(method),
 });
 
@@ -367,17 +302,15 @@ const task: Task = {
   example:
     "deno task calibration-tune --dataset=offline:runs/mine/labels --model-name=facts --log-dir=runs/mine " +
     "--max-steps=300 --scale-temp",
-  flags: async (args, session) => ({
-    ...TUNE_FLAGS,
-    ...furtherFlags(await peekMethod(args, session, METHOD)),
-  }),
+  flags: async (args, session) => ({ ...TUNE_FLAGS, ...furtherFlags(await peekPlugins(args, session)) }),
   async run(args, session) {
-    const method = await peekMethod(args, session, METHOD);
-    const { values, extra } = parseFlags(this.command, TUNE_FLAGS, args, furtherFlags(method));
+    const plugins = await peekPlugins(args, session), { method, labeler } = plugins;
+    const { values, extra } = parseFlags(this.command, TUNE_FLAGS, args, furtherFlags(plugins));
     using run = await openRun(values["log-dir"]);
     const own = Object.keys(UNTRAINED_FLAGS).filter((name) => name in extra);
     const flags = { ...values, ...Object.fromEntries(own.map((name) => [name, String(extra[name])])) };
-    const result = await calibrationTune(session, flags, optionsOf(method, extra), run);
+    const options = optionsOf(method, extra), labelerOptions = optionsOf(labeler, extra);
+    const result = await calibrationTune(session, flags, options, run, "refuse", labelerOptions);
     const made = method.train ? "adapter" : "calibrator";
     print(
       `${made} in ${result.checkpoint}${result.calibrator ? `, ${calibratorText(result.calibrator)}` : ""}`,

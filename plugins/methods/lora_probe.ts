@@ -47,9 +47,18 @@ export const loraProbe: TrainableMethod<LoraProbeOptions> = {
   description: "LoRA+Probe: a classifier on hidden states, and an adapter that is trained with it",
   defaults: { ...ADAPTER_TRAINING, position: "answer", head: "mlp" },
   help: { ...ADAPTER_TRAINING_HELP, ...CLASS_HELP },
+  check,
   train,
   predict: (model, rows, context) => predictClass(loraProbe.name, model, rows, context),
 };
+
+function check(options: LoraProbeOptions): void {
+  const { position, head } = options;
+  checkTrainingOptions(loraProbe.name, options, [
+    ["position", POSITIONS.includes(position), `one of ${POSITIONS.join(", ")}`],
+    ["head", Object.hasOwn(HEADS, head), `one of ${Object.keys(HEADS).join(", ")}`],
+  ]);
+}
 
 async function train(
   model: LanguageModel,
@@ -57,10 +66,7 @@ async function train(
   context: TrainingContext<LoraProbeOptions>,
 ): Promise<string> {
   const { options } = context, { position, head } = options;
-  checkTrainingOptions(loraProbe.name, options, [
-    ["position", POSITIONS.includes(position), `one of ${POSITIONS.join(", ")}`],
-    ["head", Object.hasOwn(HEADS, head), `one of ${Object.keys(HEADS).join(", ")}`],
-  ]);
+  check(options);
   const trainRows = decided(rows.train);
   const exampleOf = (row: Labeled, id: number): TrainingExample => {
     const { tokens, first, end } = spanOf(model, row, position);

@@ -88,9 +88,26 @@ export const probe: TrainableMethod<ProbeOptions> = {
     weightDecay: "share of a value lost per learning rate",
     warmupRatio: "share of the steps in which it rises",
   },
+  check,
   train,
   predict: (model, rows, context) => predictClass(probe.name, model, rows, context),
 };
+
+function check(options: ProbeOptions): void {
+  const { layers, layerChoice, position, head, maxTokenLength, lr, weightDecay, warmupRatio } = options;
+  checkOptions(probe, options, [
+    ["layers", layers.length > 0, "at least one layer, as in -1"],
+    ["layers", new Set(layers).size === layers.length, "each layer once"],
+    ["layerChoice", layerChoice === "all" || layerChoice === "best", "all or best"],
+    ["position", POSITIONS.includes(position), `one of ${POSITIONS.join(", ")}`],
+    ["head", Object.hasOwn(HEADS, head), `one of ${Object.keys(HEADS).join(", ")}`],
+    ["maxTokenLength", Number.isInteger(maxTokenLength) && maxTokenLength >= 0, "a whole number from 0"],
+    ["lr", lr > 0, "a number above 0"],
+    ["weightDecay", weightDecay >= 0, "a number from 0"],
+    ["warmupRatio", warmupRatio >= 0 && warmupRatio <= 1, "a number from 0 to 1"],
+  ]);
+  parseLayers(probe.name, layers);
+}
 
 /** Steps whose results are read at once. */
 const STEPS_AT_ONCE = 100;
@@ -113,7 +130,8 @@ async function train(
   context: TrainingContext<ProbeOptions>,
 ): Promise<string> {
   const { options, folder, maxSteps } = context, { layerChoice, position, peftDir } = options;
-  const layers = checkProbe(options);
+  check(options);
+  const layers = parseLayers(probe.name, options.layers);
   const train = spansOf(model, rows.train, "train", context);
   const validation = spansOf(model, rows.validation, "validation", context);
   checkClasses(train.map(({ row }) => row));
@@ -141,22 +159,6 @@ async function train(
   } finally {
     adapter?.free();
   }
-}
-
-/** Refuses options with which nothing could be learned; gives the layers as numbers. */
-function checkProbe(options: ProbeOptions): number[] {
-  const { layers, layerChoice, position, head, maxTokenLength, lr, weightDecay, warmupRatio } = options;
-  checkOptions(probe, options, [
-    ["layers", layers.length > 0, "at least one layer, as in -1"],
-    ["layerChoice", layerChoice === "all" || layerChoice === "best", "all or best"],
-    ["position", POSITIONS.includes(position), `one of ${POSITIONS.join(", ")}`],
-    ["head", Object.hasOwn(HEADS, head), `one of ${Object.keys(HEADS).join(", ")}`],
-    ["maxTokenLength", Number.isInteger(maxTokenLength) && maxTokenLength >= 0, "a whole number from 0"],
-    ["lr", lr > 0, "a number above 0"],
-    ["weightDecay", weightDecay >= 0, "a number from 0"],
-    ["warmupRatio", warmupRatio >= 0 && warmupRatio <= 1, "a number from 0 to 1"],
-  ]);
-  return parseLayers(probe.name, layers);
 }
 
 /** A row, and the tokens of it that are read. */

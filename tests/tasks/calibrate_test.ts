@@ -119,6 +119,24 @@ gpuTest(
 );
 
 gpuTest(
+  "calibration-tune --method=sampling takes the options of the labeler that compares answers",
+  () =>
+    withLabels(async (folder, labels) => {
+      const tune = [...labels, "--prompt-style=oe", "--method=sampling", "--samples=2", "--scale-temp"];
+      const place = `--log-dir=${folder}/run`;
+      await succeed("calibration-tune", [
+        ...tune,
+        ...["--calibrator=platt", "--strategy=local:facts", "--threshold=0.4", place],
+      ]);
+      const { stages } = JSON.parse(await Deno.readTextFile(join(folder, "run", "run.json")));
+      assertEquals(stages["scale-temp"].inputs.labelerOptions, { threshold: 0.4, undecided: 0 });
+      const { code, stderr } = await run("calibration-tune", [...tune, "--threshold=0.4", place]);
+      assertEquals(code, 2);
+      assertStringIncludes(stderr, 'Unknown flag "--threshold"');
+    }),
+);
+
+gpuTest(
   "calibration-tune fits another calibrator to an adapter in place of the first, without training again",
   () =>
     withLabels(async (folder, labels) => {

@@ -1,9 +1,9 @@
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertNotEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
 import { loraPrompt } from "@credence/credence";
 import { UserError } from "../../core/mod.ts";
 import { readMatrixFile } from "../../tasks/_matrix_file.ts";
-import { planMatrix } from "../../tasks/_matrix_plan.ts";
+import { fingerprint, planMatrix } from "../../tasks/_matrix_plan.ts";
 import { Session } from "../../tasks/_session.ts";
 import { ROOT, withFolder } from "./_cli.ts";
 
@@ -15,10 +15,17 @@ const SOUND = {
   grids: [{ title: "All", method: "lora-prompt", model: "facts", dataset: "facts", "train-style": "oe" }],
 };
 
+const session = new Session("test");
+
 type Parts = Readonly<Record<string, unknown>>;
 
 const withGrid = (grid: Parts) => ({ ...SOUND, grids: [{ ...SOUND.grids[0], ...grid }] });
 const withTrain = (train: unknown) => ({ ...SOUND, methods: { "lora-prompt": { train } } });
+const withMethod = (name: string, method: unknown) => ({
+  ...SOUND,
+  methods: { ...SOUND.methods, [name]: method },
+});
+const withDataset = (quiz: Parts) => ({ ...withGrid({ dataset: "quiz" }), datasets: { quiz } });
 
 async function read(contents: unknown) {
   let file: Awaited<ReturnType<typeof readMatrixFile>> | undefined;
@@ -47,11 +54,31 @@ Deno.test("a matrix file may name a labeler with what stands behind its colon, a
   assertStringIncludes(error.what, "concurrency");
 });
 
+Deno.test("a matrix file names datasets with options, and models behind an API with theirs", async () => {
+  const file = await read({
+    ...withGrid({ "dataset": "quiz", "eval-dataset": ["same", "facts"], "train-answers": "remote" }),
+    datasets: { quiz: { dataset: "csv:quiz.csv", fields: "question=q,answer=a" } },
+    models: { ...SOUND.models, remote: { "model-name": "openai:gpt-4o-mini", concurrency: 3 } },
+  });
+  assertEquals(file.datasets, {
+    quiz: { dataset: "csv:quiz.csv", options: { fields: "question=q,answer=a" } },
+  });
+  assertEquals(file.models.remote.options, { concurrency: 3 });
+  const { stages } = await planMatrix(session, file);
+  assertEquals(stages[0].path, join("answers", "facts", "quiz", "oe"));
+  const fields = { quiz: { dataset: "csv:quiz.csv", options: { fields: "question=other" } } };
+  assertNotEquals(
+    fingerprint(session, file, stages[0]),
+    fingerprint(session, { ...file, datasets: fields }, stages[0]),
+  );
+});
+
 Deno.test("a matrix file may leave out what has a default", async () => {
-  const { metrics, peers, grids, answers, models } = await read(SOUND);
-  assertEquals({ metrics, peers, answers, models }, {
+  const { metrics, peers, grids, answers, models, datasets } = await read(SOUND);
+  assertEquals({ metrics, peers, answers, models, datasets }, {
     metrics: ["accuracy", "auroc", "ece", "brier"],
     peers: [],
+    datasets: {},
     answers: { outputs: {}, labels: {}, labelerOptions: {} },
     models: { facts: { "model-name": "facts", "dtype": "auto" } },
   });
@@ -162,6 +189,39 @@ for (
     },
     { contents: { ...SOUND, metrics: ["eec"] }, place: "metrics[0]", near: "ece" },
     {
+      contents: withDataset({ dataset: "csv:quiz.csv", feilds: "question=q" }),
+      place: "datasets.quiz.feilds",
+      near: "fields",
+    },
+    {
+      contents: { ...withDataset({ dataset: "csv:quiz.csv" }), ...withGrid({ dataset: "quizz" }) },
+      place: "grids[0].dataset",
+      near: "quiz",
+    },
+    {
+      contents: withTrain({ "scale-temp": true, "calibrator": "plat" }),
+      place: "methods.lora-prompt.train.calibrator",
+      near: "platt",
+    },
+    {
+      contents: withMethod("lora-prompt", {
+        train: { "scale-temp": true },
+        evaluate: { "scale-temp": "qurey" },
+      }),
+      place: "methods.lora-prompt.evaluate.scale-temp",
+      near: "query",
+    },
+    {
+      contents: withMethod("lora-prompt", { evaluate: { "splits": "tset" } }),
+      place: "methods.lora-prompt.evaluate.splits",
+      near: "test",
+    },
+    {
+      contents: { ...SOUND, models: { facts: { "model-name": "facts", "dtype": "int44" } } },
+      place: "models.facts.dtype",
+      near: "int4",
+    },
+    {
       contents: { ...SOUND, answers: { strategy: "substrin" } },
       place: "answers.strategy",
       near: "substring",
@@ -204,6 +264,41 @@ for (
       place: "methods.lora-prompt.train.max-steps",
       fix: "from 1",
     },
+    { contents: withTrain({ "lr": -1 }), place: "methods.lora-prompt.train", fix: "a number above 0" },
+    {
+      contents: withMethod("far", { method: "probe", train: { position: "nowhere" } }),
+      place: "methods.far.train",
+      fix: "one of answer, answer-mean",
+    },
+    {
+      contents: { ...SOUND, answers: { strategy: "fuzzy_judge", concurrency: 0 } },
+      place: "answers",
+      fix: "a whole number from 1",
+    },
+    { contents: { ...SOUND, answers: { chat: "maybe" } }, place: "answers.chat", fix: "auto, on, off" },
+    {
+      contents: withTrain({ "calibrator": "platt" }),
+      place: "methods.lora-prompt.train.calibrator",
+      fix: "--scale-temp as well",
+    },
+    {
+      contents: withMethod("lora-prompt", { evaluate: { "scale-temp": "query" } }),
+      place: "methods.lora-prompt.evaluate.scale-temp",
+      fix: 'say "scale-temp": true in "train"',
+    },
+    {
+      contents: withMethod("lora-prompt", {
+        train: { "scale-temp": true },
+        evaluate: { "scale-temp": "probe" },
+      }),
+      place: "methods.lora-prompt.evaluate.scale-temp",
+      fix: "--scale-temp=query",
+    },
+    {
+      contents: withMethod("logits", { evaluate: { mode: "us_oe" } }),
+      place: "methods.logits.evaluate.mode",
+      fix: "use one of",
+    },
     { contents: withTrain({ "lr": "fast" }), place: "methods.lora-prompt.train.lr", fix: "give a number" },
     { contents: withTrain({ "seed": 1 }), place: "methods.lora-prompt.train.seed", fix: "use one of" },
     { contents: "[1", place: "matrix.json", fix: "repair" },
@@ -216,8 +311,6 @@ for (
     assertStringIncludes(error.fix, fix);
   });
 }
-
-const session = new Session("test");
 
 Deno.test("the repository's own matrix holds every method, each with the grids that its figures need", async () => {
   const file = await readMatrixFile(session, join(ROOT, "assets", "facts", "matrix.json"));

@@ -188,3 +188,34 @@ gpuTest("matrix does what it can where a cell's data is wrong, shows a dash ther
     );
   }, { ...MATRIX, grids });
 });
+
+gpuTest(
+  "matrix reads the columns it is told, compares samples as it labels, and fills every column",
+  () =>
+    withMatrix(async (file, place) => {
+      const table = join(file, "..", "quiz.csv");
+      const rows = ["Suru", "Mapu", "Vezu", "Jubu"].map((name) =>
+        `Which tree is planted in ${name}?,teak,test`
+      );
+      await Deno.writeTextFile(table, ["q,a,part", ...rows].join("\n"));
+      const contents = {
+        ...MATRIX,
+        datasets: { quiz: { dataset: `csv:${table}`, fields: "question=q,answer=a,split=part" } },
+        answers: { strategy: "local:facts", threshold: 0.4 },
+        methods: { sampling: { evaluate: { samples: 2 } } },
+        metrics: ["accuracy", "mce"],
+        grids: [{ ...MATRIX.grids[0], method: "sampling", dataset: "quiz", "eval-style": "same" }],
+      };
+      await Deno.writeTextFile(file, JSON.stringify(contents));
+      const { stdout } = await succeed("matrix", [file, place]);
+      assertMatch(stdout, /sampling +\d\.\d+ \[.+\] +\d\.\d+ \[/);
+      const evaluated = join(
+        place.replace("--log-dir=", ""),
+        "evaluate/sampling/facts/untrained-seed137/quiz-oe",
+      );
+      const { stages } = JSON.parse(await Deno.readTextFile(join(evaluated, "run.json")));
+      const [{ inputs }] = Object.values(stages) as { inputs: Record<string, unknown> }[];
+      assertEquals((inputs.labeler as { name: string }).name, "local");
+      assertEquals(inputs.labelerOptions, { threshold: 0.4, undecided: 0 });
+    }),
+);

@@ -1,6 +1,6 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "node:path";
-import { loraProbe, type LoraProbeOptions, probe, UserError } from "@credence/credence";
+import { loraProbe, type LoraProbeOptions, probe, resolveOptions, UserError } from "@credence/credence";
 import { testMethod } from "@credence/credence/testing";
 import { withFolder } from "../_folders.ts";
 import { CountingModel, scoresOf, trainWith } from "./_class_rows.ts";
@@ -91,6 +91,7 @@ for (
         UserError,
         what,
       );
+      assertThrows(() => resolveOptions(loraProbe, options), UserError, what);
     }));
 }
 

@@ -1,6 +1,6 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "node:path";
-import { probe, type ProbeOptions, UserError } from "@credence/credence";
+import { probe, type ProbeOptions, resolveOptions, UserError } from "@credence/credence";
 import { FakeModel, testMethod } from "@credence/credence/testing";
 import { withFolder } from "../_folders.ts";
 import { CountingModel, scoresOf, trainWith } from "./_class_rows.ts";
@@ -174,6 +174,7 @@ for (
   const [options, what] of [
     [{ layers: [] }, 'Option "layers" is []'],
     [{ layers: ["last"] }, 'Option "layers" has "last"'],
+    [{ layers: ["1", "1"] }, 'Option "layers" is ["1","1"]'],
     [{ layerChoice: "first" }, 'Option "layerChoice" is "first"'],
     [{ position: "end" }, 'Option "position" is "end"'],
     [{ head: "toString" }, 'Option "head" is "toString"'],
@@ -192,6 +193,7 @@ for (
         what,
       );
       assertEquals([error.kind, model.read.length], ["usage", 0]);
+      assertThrows(() => resolveOptions(probe, options), UserError, what);
     }));
 }
 
