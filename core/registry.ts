@@ -1,5 +1,7 @@
-import { toFileUrl } from "./paths.ts";
 import { suggestion, UserError } from "./errors.ts";
+import { guarded } from "./guard.ts";
+import { toFileUrl } from "./paths.ts";
+import { SPLITS } from "./records.ts";
 import type {
   Dataset,
   Labeler,
@@ -51,6 +53,52 @@ const REQUIRED: Readonly<Record<PluginKind, readonly string[]>> = {
   "model": [],
 };
 
+/** A field that a plugin must have, whether a value will do, and what is wanted. */
+type Wanted = readonly [key: string, holds: (value: unknown) => boolean, wanted: string];
+
+const someOf = (list: readonly unknown[]) => (value: unknown) =>
+  Array.isArray(value) && value.length > 0 && value.every((item) => list.includes(item));
+
+const isTexts = (value: unknown): boolean =>
+  Array.isArray(value) && value.every((item) => typeof item === "string");
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const isOption = (value: unknown) => ["number", "string", "boolean"].includes(typeof value) || isTexts(value);
+
+/** What else a plugin of any kind, and of each kind, must have. */
+const EVERY: readonly Wanted[] = [
+  ["version", (value) => Number.isInteger(value) && (value as number) >= 1, "a whole number from 1"],
+  ["description", (value) => typeof value === "string" && value.trim() !== "", "a line of text"],
+  [
+    "defaults",
+    (value) => isRecord(value) && Object.values(value).every(isOption),
+    "its options with their defaults, each a number, a text, a switch or a list of texts; {} for none",
+  ],
+];
+
+const OF_KIND: Readonly<Partial<Record<PluginKind, readonly Wanted[]>>> = {
+  "dataset": [
+    ["tags", someOf(["train", "eval"]), '["train", "eval"], or one of them'],
+    ["splits", someOf(SPLITS), `some of ${JSON.stringify(SPLITS)}`],
+  ],
+  "prompt-style": [
+    [
+      "maxNewTokens",
+      (value) => Number.isInteger(value) && (value as number) >= 1,
+      "a whole number from 1",
+    ],
+  ],
+  "metric": [["better", (value) => value === "higher" || value === "lower", '"higher" or "lower"']],
+};
+
+/** Those of a model that this program runs itself. */
+const OF_FAMILY: readonly Wanted[] = [
+  ["modelTypes", isTexts, "a list of texts"],
+  ["aliases", isRecord, "names and what they stand for, {} for none"],
+];
+
 /**
  * The plugins of one run. An instance, not a global, so that runs and tests do not see each other's plugins.
  *
@@ -100,25 +148,33 @@ export class Registry {
       const reason = error instanceof Error ? error.message : String(error);
       // Deno gives this code to whatever keeps a module from being run: it is missing, unreachable or not parsed.
       const unloadable = (error as { code?: unknown } | null)?.code === "ERR_MODULE_NOT_FOUND";
+      // Where the module is there, the reason ends with the place in it, or in one that it imports.
+      const fix = /\n\s+at \S+:\d+:\d+/.test(reason)
+        ? "correct the module at that place"
+        : "check the path or specifier";
       throw unloadable
-        ? fail(`Cannot load the plugin module: ${reason}`, "check the path or specifier", "usage", error)
+        ? fail(`Cannot load the plugin module: ${reason}`, fix, "usage", error)
         : fail(`The plugin module threw while loading: ${reason}`, "correct the module", "plugin", error);
     }
-    if (module.default === undefined) {
+    const found = (Array.isArray(module.default) ? module.default : [module.default]) as Plugin[];
+    if (module.default === undefined || found.length === 0) {
+      const lacks = module.default === undefined ? "has no default export" : "exports an empty list";
       throw fail(
-        "The plugin module has no default export",
+        `The plugin module ${lacks}`,
         "export default a plugin, or an array of them",
         "plugin",
       );
     }
-    const plugins = (Array.isArray(module.default) ? module.default : [module.default]) as Plugin[];
-    for (const plugin of plugins) {
+    const plugins: Plugin[] = [];
+    for (const plugin of found) {
       check(plugin, specifier);
       if (!plugin.name.includes("/")) {
         const fix = `call it "<your name>/${plugin.name}"`;
         throw fail(`The plugin name "${plugin.name}" has no namespace`, fix, "plugin");
       }
-      this.add(plugin, specifier);
+      const own = guarded(plugin, specifier);
+      this.add(own, specifier);
+      plugins.push(own);
     }
     return plugins;
   }
@@ -153,7 +209,7 @@ export function splitName(text: string): { name: string; argument: string } {
 
 function check(plugin: Plugin, origin: string): void {
   const fail = (what: string, fix: string) => new UserError({ kind: "plugin", what, where: origin, fix });
-  const { kind, name, version, defaults } = (plugin ?? {}) as Partial<Plugin>;
+  const { kind, name } = (plugin ?? {}) as Partial<Plugin>;
   const required = Object.hasOwn(REQUIRED, String(kind)) ? REQUIRED[kind as PluginKind] : undefined;
   if (!required) {
     throw fail(
@@ -167,12 +223,6 @@ function check(plugin: Plugin, origin: string): void {
       "give it a name of letters, digits, - and one /",
     );
   }
-  if (!Number.isInteger(version) || version! < 1) {
-    throw fail(`Plugin "${name}" has no whole version`, "give it a version, from 1");
-  }
-  if (typeof defaults !== "object" || defaults === null) {
-    throw fail(`Plugin "${name}" has no defaults`, "list its options and their defaults, {} for none");
-  }
   const lacks = (key: string) => typeof (plugin as unknown as Record<string, unknown>)[key] !== "function";
   const missing = required.filter(lacks);
   if (kind === "dataset" && lacks("read") && lacks("expand")) missing.push("read");
@@ -183,5 +233,13 @@ function check(plugin: Plugin, origin: string): void {
       `Plugin "${name}" has no function ${missing.join(", ")}`,
       `see the ${kind} contract in docs/plugins.md`,
     );
+  }
+  const family = isModelFamily(plugin) ? OF_FAMILY : [];
+  for (const [key, holds, wanted] of [...EVERY, ...OF_KIND[plugin.kind] ?? [], ...family]) {
+    const value = (plugin as unknown as Record<string, unknown>)[key];
+    if (holds(value)) continue;
+    throw value === undefined
+      ? fail(`Plugin "${name}" has no ${key}`, `give it ${wanted}`)
+      : fail(`The ${key} of plugin "${name}" is ${JSON.stringify(value)}`, `give ${wanted}`);
   }
 }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
+import { UserError } from "../core/errors.ts";
 import { dataError, exists, readText } from "../core/files.ts";
 import type {
   Adapter,
@@ -159,7 +160,36 @@ function describe(
       `use a model of type ${known.join(", ")}, or load a plugin for this one`,
     );
   }
-  return family.describe(config);
+  return checkedDescription(family.describe(config), family);
+}
+
+/** Numbers that every transformer is described by. */
+const SIZES = [
+  "layers",
+  "width",
+  "heads",
+  "kvHeads",
+  "headDim",
+  "feedForward",
+  "vocabulary",
+  "contextLength",
+  "normEpsilon",
+  "ropeTheta",
+] as const;
+
+/** The description, if it has all its numbers. @throws {UserError} of kind `plugin` naming the first that is none */
+function checkedDescription(
+  description: TransformerDescription,
+  { name }: ModelFamily,
+): TransformerDescription {
+  const wrong = SIZES.find((key) => !(Number.isFinite(description?.[key]) && description[key] > 0));
+  if (wrong === undefined) return description;
+  throw new UserError({
+    kind: "plugin",
+    what: `Model plugin "${name}" gave ${description?.[wrong]} as ${wrong}`,
+    where: "describe()",
+    fix: "give a number above 0; see TransformerDescription",
+  });
 }
 
 class LlamaLanguageModel implements OpenModel {

@@ -52,15 +52,16 @@ export async function runTask(task: Task, args: readonly string[] = Deno.args): 
   }
 }
 
-/** What the user sees of an error: three lines, and the stack where it is somebody's bug. */
+/** What the user sees of an error: three lines, and a stack where somebody's code threw it. */
 function errorText(error: unknown): string {
   if (!(error instanceof UserError)) {
     const stack = error instanceof Error ? error.stack ?? error.message : String(error);
     return redact(`This is a bug in credence; please report it with the command that led to it.\n${stack}`);
   }
   if (error.kind !== "plugin" && error.kind !== "internal") return error.message;
-  const cause = error.cause instanceof Error ? error.cause : error;
-  return redact(`${error.message}\n${cause.stack}`);
+  // Of a plugin that gave something wrong, the stack would be ours and tell its author nothing.
+  const thrown = error.cause instanceof Error ? error.cause : error.kind === "internal" ? error : undefined;
+  return redact(thrown ? `${error.message}\n${thrown.stack}` : error.message);
 }
 
 /** Help for a screen of 80 columns. */

@@ -259,14 +259,14 @@ async function startAnew(session: Session, run: RunFolder, adapters: NamedAdapte
 /** The files of the checkpoint that a method says it wrote. */
 async function filesOf(method: Method, folder: string): Promise<string[]> {
   const files: string[] = [];
-  if (await exists(folder)) {
+  if (typeof folder === "string" && folder !== "" && await exists(folder)) {
     for await (const { name, isFile } of Deno.readDir(folder)) if (isFile) files.push(join(folder, name));
   }
   if (files.length > 0) return files.sort();
   throw new UserError({
     kind: "plugin",
     what: `Method "${method.name}" wrote no checkpoint`,
-    where: folder,
+    where: folder || "train()",
     fix: "train() has to write files into a folder of its context's folder, and to give that folder back",
   });
 }

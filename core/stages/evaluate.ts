@@ -54,6 +54,14 @@ export async function* predictConfidence<O extends Options>(
 /** A score, if it is one. */
 function checked(score: Score, { id }: Labeled, method: string): Score {
   const where = `row ${id}, method ${method}`;
+  if (!isScore(score)) {
+    throw new UserError({
+      kind: "plugin",
+      what: `The score of a row is ${JSON.stringify(score) ?? String(score)}`,
+      where,
+      fix: "yield a pair of logits, a probability, the logits of several answers, or null",
+    });
+  }
   if (typeof score === "number" && !(score >= 0 && score <= 1)) {
     throw new UserError({
       kind: "plugin",
@@ -71,6 +79,18 @@ function checked(score: Score, { id }: Labeled, method: string): Score {
     );
   }
   return score;
+}
+
+/** Whether it has the form of a score; its numbers may still be none. */
+function isScore(score: unknown): score is Score {
+  if (score === null || typeof score === "number") return true;
+  if (typeof score !== "object") return false;
+  const isNumbers = (list: unknown): list is readonly number[] =>
+    Array.isArray(list) && list.every((item) => typeof item === "number");
+  if (!("logits" in score)) return isNumbers(score) && score.length === 2;
+  const { logits, answer, target } = score as Readonly<Record<string, unknown>>;
+  if (!isNumbers(logits)) return false;
+  return [answer, target].every((index) => Number.isInteger(index) && logits[index as number] !== undefined);
 }
 
 function logitsOf(score: Score): readonly number[] {

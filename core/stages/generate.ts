@@ -70,7 +70,7 @@ export async function* generateAnswers(
     )
   ) {
     written.delete(index);
-    const output = style.cleanUp(tokenizer.decode(tokens), style.defaults);
+    const output = cleanedUp(style, tokenizer.decode(tokens), prompts[index]);
     yield { index, answer: { ...prompts[index], output }, tokens, meanLogprob: logprob / Math.max(1, drawn) };
   }
 }
@@ -93,8 +93,20 @@ export async function* writeAnswers(
   for await (
     const { index, value } of inParallel(prompts.length, Math.max(1, model.concurrency ?? 1), write)
   ) {
-    yield { index, answer: { ...prompts[index], output: style.cleanUp(value, style.defaults) } };
+    yield { index, answer: { ...prompts[index], output: cleanedUp(style, value, prompts[index]) } };
   }
+}
+
+/** The answer in what was written. @throws {UserError} of kind `plugin` if the style gives no text */
+function cleanedUp(style: PromptStyle, written: string, { id }: Prompt): string {
+  const answer: unknown = style.cleanUp(written, style.defaults);
+  if (typeof answer === "string") return answer;
+  throw new UserError({
+    kind: "plugin",
+    what: `Prompt style "${style.name}" gave ${JSON.stringify(answer) ?? String(answer)} as an answer`,
+    where: `cleanUp() of row ${id}`,
+    fix: "give a text; it may be empty",
+  });
 }
 
 const guarded = <T>({ name }: TextModel, where: string, work: () => Promise<T>) =>

@@ -1,8 +1,16 @@
 import { dataError } from "../files.ts";
 import { UserError } from "../errors.ts";
-import { isSameQuestion, isStoredRow, type Question, type Split, type StoredRow } from "../records.ts";
+import {
+  isSameQuestion,
+  isStoredRow,
+  type Prompt,
+  type Question,
+  type Split,
+  type StoredRow,
+} from "../records.ts";
 import { createRng } from "../rng.ts";
 import type { Dataset, DatasetRequest, PromptStyle } from "../types.ts";
+import { checkRow, checkSplit } from "./rows.ts";
 
 /** What to read and how to word it. */
 export interface PromptRun {
@@ -29,7 +37,8 @@ export interface PromptRun {
  * the request's `warn` is told where worked examples were asked for.
  *
  * @throws {UserError} of kind `usage` for a split that is not there, for more worked examples than there are, and for
- * choices to be shuffled that are worded already
+ * choices to be shuffled that are worded already; `data` for ids that stand twice; `plugin` for rows and prompts that
+ * are none
  */
 export async function loadPrompts(
   { dataset, request, split, style, kshot, seed, limit = Infinity, shuffleChoices }: PromptRun,
@@ -50,8 +59,13 @@ export async function loadPrompts(
   };
   const ordered = (question: Question) =>
     shuffleChoices === undefined ? question : shuffled(question, shuffleChoices);
+  const ids = new Set<string>();
   for await (const read of dataset.read!(split, request)) {
     if (rows.length >= limit) break;
+    checkRow(read, dataset, split, rows.length);
+    checkSplit(read, dataset, split);
+    if (ids.has(read.id)) throw repeatedId(read.id, dataset, request, split);
+    ids.add(read.id);
     if (isStoredRow(read)) {
       if (shuffleChoices !== undefined) throw wordedAlready(dataset, request);
       if (kshot > 0 && rows.length === 0) {
@@ -64,17 +78,45 @@ export async function loadPrompts(
       const pool = kshot > 0 ? await poolOf(row.home?.dataset) : [];
       const shots = drawShots(pool, dataset.ownShots ? undefined : read, kshot, rowSeed).map(ordered);
       const prompt = style.render(row, shots, style.defaults);
+      checkPrompt(prompt, row, style);
       rows.push(dataset.synthetic ? { ...prompt, ...proposeAnswer(row, style, rowSeed) } : prompt);
     }
   }
   if (rows.length === 0) {
     throw dataError(
       `The ${split} split has no rows`,
-      `dataset ${dataset.name}:${request.argument}`,
+      placeOf(dataset.name, request.argument),
       "check the dataset",
     );
   }
   return rows;
+}
+
+const placeOf = (name: string, argument: string) => `dataset ${name}${argument === "" ? "" : `:${argument}`}`;
+
+function repeatedId(id: string, { name }: Dataset, { argument }: DatasetRequest, split: Split): UserError {
+  return dataError(
+    `Two rows of the ${split} split have the id "${id}"`,
+    placeOf(name, argument),
+    "give each row its own; where a table has none, leave the field id out of --fields",
+  );
+}
+
+/** Refuses what is no prompt of the question. */
+function checkPrompt(prompt: Prompt, { id, split }: Question, { name }: PromptStyle): void {
+  const texts = ["prompt", "context", "targetPrompt", "target"] as const;
+  const lacking = texts.find((key) => typeof prompt?.[key] !== "string");
+  if (lacking === undefined && prompt.id === id && prompt.split === split) return;
+  throw new UserError({
+    kind: "plugin",
+    what: lacking === undefined
+      ? `Prompt style "${name}" gave the prompt of another question`
+      : `Prompt style "${name}" gave a prompt without ${lacking}`,
+    where: `render() of question ${id}`,
+    fix: lacking === undefined
+      ? "keep the question's id and split"
+      : `give texts as ${texts.join(", ")}; they may be empty`,
+  });
 }
 
 async function shotPool(

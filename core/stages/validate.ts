@@ -1,6 +1,7 @@
 import { UserError } from "../errors.ts";
 import { isStoredRow, type Question, questionKey, type Split, type StoredRow } from "../records.ts";
 import type { Dataset, DatasetRequest, ProgressSink, PromptStyle } from "../types.ts";
+import { checkRow } from "./rows.ts";
 
 /** What to look at. */
 export interface ValidationRun {
@@ -83,6 +84,7 @@ export async function validateDataset(
       for await (const row of dataset.read!(split, asked)) {
         rows++;
         progress?.update(rows, Infinity, split);
+        if (!isSound(() => checkRow(row, dataset, split, rows - 1), unreadable)) continue;
         if (ids.has(row.id)) findings.add("id", row.id);
         ids.add(row.id);
         if (row.split !== split) findings.add("split", `${row.id} of ${row.split}`);
@@ -102,6 +104,18 @@ export async function validateDataset(
     results.push({ split, rows, findings: findings.list });
   }
   return results;
+}
+
+/** Whether a check passes; what it throws is told. */
+function isSound(check: () => void, tell: (error: UserError) => void): boolean {
+  try {
+    check();
+    return true;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    tell(error);
+    return false;
+  }
 }
 
 /** Findings by kind. */

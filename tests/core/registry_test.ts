@@ -17,6 +17,11 @@ function metric(name: string): Metric {
   };
 }
 
+/** Sound but for what a test takes away. */
+const ROWS = { ...metric("a"), kind: "dataset", tags: ["eval"], splits: ["test"], read: () => [] };
+const STYLE = { ...metric("a"), kind: "prompt-style", maxNewTokens: 1, render: () => "", cleanUp: () => "" };
+const FAMILY = { ...metric("a"), kind: "model", modelTypes: ["a"], aliases: {}, describe: () => ({}) };
+
 /** Source of a module whose default export is a metric. */
 const metricSource = (name: string) =>
   `export default { kind: "metric", name: "${name}", version: 1, description: "Always 0", better: "lower",
@@ -89,11 +94,24 @@ for (
     { malformed: metric("a b"), what: 'A metric plugin is called "a b"' },
     { malformed: metric("mmlu:anatomy"), what: 'A metric plugin is called "mmlu:anatomy"' },
     { malformed: metric("a/b/c"), what: 'A metric plugin is called "a/b/c"' },
-    { malformed: { ...metric("a"), version: undefined }, what: 'Plugin "a" has no whole version' },
-    { malformed: { ...metric("a"), version: 1.5 }, what: 'Plugin "a" has no whole version' },
-    { malformed: { ...metric("a"), version: 0 }, what: 'Plugin "a" has no whole version' },
+    { malformed: { ...metric("a"), version: undefined }, what: 'Plugin "a" has no version' },
+    { malformed: { ...metric("a"), version: 1.5 }, what: 'The version of plugin "a" is 1.5' },
+    { malformed: { ...metric("a"), version: 0 }, what: 'The version of plugin "a" is 0' },
     { malformed: { ...metric("a"), defaults: undefined }, what: 'Plugin "a" has no defaults' },
-    { malformed: { ...metric("a"), defaults: null }, what: 'Plugin "a" has no defaults' },
+    { malformed: { ...metric("a"), defaults: null }, what: 'The defaults of plugin "a" is null' },
+    {
+      malformed: { ...metric("a"), defaults: { bins: { from: 0 } } },
+      what: 'The defaults of plugin "a" is {"bins":{"from":0}}',
+    },
+    { malformed: { ...metric("a"), description: " " }, what: 'The description of plugin "a" is " "' },
+    { malformed: { ...metric("a"), better: "up" }, what: 'The better of plugin "a" is "up"' },
+    { malformed: { ...ROWS, tags: undefined }, what: 'Plugin "a" has no tags' },
+    { malformed: { ...ROWS, tags: ["evaluate"] }, what: 'The tags of plugin "a" is ["evaluate"]' },
+    { malformed: { ...ROWS, splits: ["tset"] }, what: 'The splits of plugin "a" is ["tset"]' },
+    { malformed: { ...ROWS, splits: [] }, what: 'The splits of plugin "a" is []' },
+    { malformed: { ...STYLE, maxNewTokens: undefined }, what: 'Plugin "a" has no maxNewTokens' },
+    { malformed: { ...FAMILY, modelTypes: undefined }, what: 'Plugin "a" has no modelTypes' },
+    { malformed: { ...FAMILY, aliases: [] }, what: 'The aliases of plugin "a" is []' },
     { malformed: { ...metric("a"), compute: 3 }, what: 'Plugin "a" has no function compute' },
     { malformed: { ...metric("a"), kind: "labeler" }, what: 'Plugin "a" has no function label' },
     { malformed: { ...metric("a"), kind: "model" }, what: 'Plugin "a" has no function describe' },
@@ -115,7 +133,7 @@ for (
 
 Deno.test("Registry.add() takes a collection, which has expand instead of read", () => {
   const registry = new Registry();
-  const collection = { ...metric("all"), kind: "dataset", expand: () => Promise.resolve([]) };
+  const collection = { ...ROWS, read: undefined, expand: () => Promise.resolve([]) };
   registry.add(collection as unknown as Plugin, "built-in");
   assertEquals(registry.list("dataset").length, 1);
 });
@@ -193,10 +211,17 @@ Deno.test("Registry.load() refuses a module that is not there, as wrong usage", 
     assertStringIncludes(error.what, "none.ts");
   }));
 
-Deno.test("Registry.load() refuses a module that does not parse", async () => {
-  const { kind, what } = await loadError("export default {");
+Deno.test("Registry.load() refuses a module that does not parse, and says where", async () => {
+  const { kind, what, fix } = await loadError("export default {");
   assertEquals(kind, "usage");
   assertStringIncludes(what, "Cannot load the plugin module");
+  assertStringIncludes(what, "plugin.ts:1:");
+  assertEquals(fix, "correct the module at that place");
+});
+
+Deno.test("Registry.load() refuses a module that exports an empty list", async () => {
+  const { kind, what } = await loadError("export default [];");
+  assertEquals([kind, what], ["plugin", "The plugin module exports an empty list"]);
 });
 
 Deno.test("splitName() splits at the first colon", () => {

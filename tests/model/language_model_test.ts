@@ -3,7 +3,7 @@ import { gunzipSync } from "node:zlib";
 import { UserError } from "../../core/errors.ts";
 import { answerTokens } from "../../core/query.ts";
 import { createRng } from "../../core/rng.ts";
-import type { Adapter, LoraOptions, TrainingExample } from "../../core/types.ts";
+import type { Adapter, LoraOptions, ModelFamily, TrainingExample } from "../../core/types.ts";
 import type { Gpu } from "../../kernels/gpu.ts";
 import { modelFingerprint, openLanguageModel, type OpenModel } from "../../model/language_model.ts";
 import { llama } from "../../plugins/models/llama.ts";
@@ -410,6 +410,21 @@ gpuTest(
     const change = (folder: string) =>
       editJson(`${folder}/config.json`, (config) => config.model_type = "mamba");
     await assertRefused(gpu, change, 'model_type is "mamba"', "config.json");
+  },
+);
+
+gpuTest(
+  "openLanguageModel() refuses a description that lacks a number, naming the plugin and the number",
+  async (gpu) => {
+    const family: ModelFamily = {
+      ...llama,
+      name: "acme/llama",
+      describe: (config) => ({ ...llama.describe(config), heads: NaN }),
+    };
+    await withModelFolder(async (folder) => {
+      const { kind, what } = await assertRejects(() => openLanguageModel(gpu, folder, [family]), UserError);
+      assertEquals([kind, what], ["plugin", 'Model plugin "acme/llama" gave NaN as heads']);
+    });
   },
 );
 

@@ -269,9 +269,9 @@ for (const { thing, what, make } of BROKEN) {
 
 Deno.test.each([
   { module: "throw new Error('no luck');", what: "threw while loading: no luck" },
-  { module: "export const labeler = 1;", what: "has no default export" },
   {
-    module: "export default { kind: 'labeler', name: 'x/bad', version: 1, description: '', defaults: {}, " +
+    module:
+      "export default { kind: 'labeler', name: 'x/bad', version: 1, description: 'Bad', defaults: {}, " +
       "label() { throw new Error('no luck'); } };",
     what: 'Labeler "x/bad" threw: no luck',
   },
@@ -290,6 +290,32 @@ Deno.test.each([
       assertEquals(code, 1);
       assertStringIncludes(stderr, what);
       assertStringIncludes(stderr, "\n    at ");
+    }),
+);
+
+Deno.test.each([
+  { module: "export const labeler = 1;", what: "has no default export" },
+  {
+    module:
+      "export default { kind: 'labeler', name: 'x/bad', version: 1, description: 'Bad', defaults: {}, " +
+      "label: () => 0.5 };",
+    what: 'Labeler "x/bad" gave 0.5',
+  },
+])(
+  "a plugin module `$module` ends a command with 1 and no stack, as nothing threw",
+  ({ module, what }) =>
+    withFolder(async (folder) => {
+      const plugin = join(folder, "plugin.ts");
+      await Deno.writeTextFile(plugin, module);
+      const { code, stderr } = await run("generate labels", [
+        `--dataset=offline:${await writeLabels(folder)}`,
+        `--plugin=${plugin}`,
+        "--strategy=x/bad",
+        `--log-dir=${join(folder, "run")}`,
+      ]);
+      assertEquals(code, 1);
+      assertStringIncludes(stderr, what);
+      assertEquals(stderr.includes("\n    at "), false, stderr);
     }),
 );
 

@@ -81,6 +81,23 @@ for (const score of [-0.1, 1.5, NaN]) {
   });
 }
 
+Deno.test.each([
+  ["0.5", '"0.5"'],
+  [undefined, "undefined"],
+  [[1], "[1]"],
+  [[0, "1"], '[0,"1"]'],
+  [{ logits: [0, 1], answer: 2, target: 0 }, '{"logits":[0,1],"answer":2,"target":0}'],
+  [{ pCorrect: 0.5 }, '{"pCorrect":0.5}'],
+])("predictConfidence() refuses %j, which is no score, naming row and method", async (score, shown) => {
+  const given = [score as unknown as Score, 0.5, 0.5];
+  const { kind, what, where } = await assertRejects(() => predict(given), UserError);
+  assertEquals([kind, what, where], [
+    "plugin",
+    `The score of a row is ${shown}`,
+    "row a, method acme/given",
+  ]);
+});
+
 Deno.test("predictConfidence() hands model, rows, options and checkpoint on", async () => {
   const model = new FakeModel(), seen: unknown[] = [];
   const spy: Method<{ readonly x: number }> = {

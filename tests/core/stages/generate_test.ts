@@ -48,6 +48,17 @@ Deno.test("generateAnswers() gives each prompt the answer in what the model wrot
   ]);
 });
 
+Deno.test("generateAnswers() refuses a clean-up that gives no text, naming the style and the row", async () => {
+  const cleanUp = () => undefined as unknown as string;
+  const answers = generateAnswers(new FakeModel(), [prompt("a")], { ...style, cleanUp }, OPTIONS);
+  const { kind, what, where } = await assertRejects(() => all(answers), UserError);
+  assertEquals([kind, what, where], [
+    "plugin",
+    'Prompt style "first-word" gave undefined as an answer',
+    "cleanUp() of row a",
+  ]);
+});
+
 /** A tokenizer of bytes, and a model that writes a text with it. */
 function bytewise(text: string): FakeModel {
   const model = new FakeModel({ answer: () => text, contextLength: 2 ** 20 });

@@ -135,11 +135,11 @@ Deno.test("loadPrompts() refuses worked examples from a dataset that has no pool
 });
 
 Deno.test("loadPrompts() leaves rows that are prompts already as they are, and says so where worked examples are asked for", async () => {
-  const stored = { ...generation("a", { prompt: "Its own." }), label: 1 as const };
+  const stored = ["a", "b"].map((id) => ({ ...generation(id, { prompt: "Its own." }), label: 1 as const }));
   const told: string[] = [],
     request = { argument: "part", options: {}, warn: (text: string) => told.push(text) };
   for (const kshot of [0, 5]) {
-    assertEquals(await load(dataset([stored, stored]), { kshot, request }), [stored, stored]);
+    assertEquals(await load(dataset(stored), { kshot, request }), stored);
   }
   assertEquals(told, ["The questions of sample are worded already: no worked examples are added."]);
 });
@@ -208,4 +208,41 @@ Deno.test("loadPrompts() refuses to shuffle the choices of rows that are worded 
   const data = dataset([{ ...generation("a"), split: "test" }]);
   const error = await assertRejects(() => load(data, { shuffleChoices: 5 }), UserError);
   assertEquals([error.kind, error.where], ["usage", "--shuffle-choices"]);
+});
+
+Deno.test("loadPrompts() refuses ids that stand twice: answers could not be told apart", async () => {
+  const rows = [question("a"), question("b"), question("a", { question: "Another?" })];
+  const { kind, what, where } = await assertRejects(() => load(dataset(rows)), UserError);
+  assertEquals([kind, what, where], [
+    "data",
+    'Two rows of the test split have the id "a"',
+    "dataset sample:part",
+  ]);
+});
+
+Deno.test.each([
+  { row: null, what: "a row without an id: null" },
+  { row: { ...question("b"), id: 2 }, what: "a row without an id" },
+  { row: question("b", { split: "train" }), what: "a row of the train split" },
+  { row: { ...question("b"), question: undefined }, what: "a row without a question" },
+  { row: { ...question("b"), answer: undefined }, what: "a row without an answer" },
+  { row: { ...question("b"), choices: ["x", 2] }, what: "choices that are no list of texts" },
+])("loadPrompts() refuses of a dataset $what", async ({ row, what }) => {
+  const rows = [question("a"), row as Question];
+  const error = await assertRejects(() => load(dataset(rows)), UserError, `Dataset "sample" gave ${what}`);
+  assertEquals([error.kind, error.where.includes("test split")], ["plugin", true]);
+});
+
+Deno.test.each([
+  { change: { targetPrompt: undefined }, what: "a prompt without targetPrompt" },
+  { change: { id: "b" }, what: "the prompt of another question" },
+  { change: { split: "train" }, what: "the prompt of another question" },
+])("loadPrompts() refuses of a prompt style $what, as with $change", async ({ change, what }) => {
+  const render: PromptStyle["render"] = (...args) => ({ ...style.render(...args), ...change } as StoredRow);
+  const error = await assertRejects(
+    () => load(dataset([question("a")]), { style: { ...style, render } }),
+    UserError,
+    `Prompt style "names" gave ${what}`,
+  );
+  assertEquals([error.kind, error.where], ["plugin", "render() of question a"]);
 });

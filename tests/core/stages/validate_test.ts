@@ -120,6 +120,17 @@ Deno.test("validateDataset() looks at all rows where worked examples cannot be r
   assertEquals(others.map(({ what }) => what), ["an answer that names no choice"]);
 });
 
+Deno.test("validateDataset() finds what is no row, and goes on behind it", async () => {
+  const rows = [null, { ...question("a"), question: undefined }, question("b"), question("b")];
+  async function* read() {
+    yield* await Promise.resolve(rows as Question[]);
+  }
+  const [unreadable, repeated] = await findings(dataset([], { read }));
+  assertEquals([unreadable.what, unreadable.count], ["cannot be read", 2]);
+  assertStringIncludes(unreadable.examples[1], "row 2 of the test split: ");
+  assertEquals(repeated.what, "an id that stands twice");
+});
+
 Deno.test("validateDataset() finds questions that are shown to themselves", async () => {
   const rows = [question("a"), question("b")];
   const shotPool = () => Promise.resolve(rows);
