@@ -89,6 +89,8 @@ export {
 export type { QueryFormat, QueryOptions } from "./core/mod.ts";
 export { CHAT_INSTRUCTION, CHAT_USES, checkChat, encodeChat, usesChat } from "./core/mod.ts";
 export type { ChatUse } from "./core/mod.ts";
+export { checkBaseModel } from "./core/mod.ts";
+export type { BaseModel } from "./core/mod.ts";
 export { createRng } from "./core/mod.ts";
 export type { Rng } from "./core/mod.ts";
 export {

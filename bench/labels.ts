@@ -20,6 +20,8 @@ export interface Throughput {
   readonly labelsPerSecond: number;
   /** Of concurrency / latency. */
   readonly share: number;
+  /** The same of `fetch` alone, which asks as often and does nothing with the replies. */
+  readonly fetchShare: number;
 }
 
 /** What became of answers that were labelled under bad conditions. */
@@ -57,17 +59,34 @@ export async function benchThroughput(
       const labels = await labelAll(all, (labels) => Promise.resolve(labels));
       const seconds = (performance.now() - started) / 1000;
       if (labels.some((label, row) => label !== verdict(row))) throw new Error("a label is wrong");
-      const labelsPerSecond = rows / seconds;
+      const most = 1000 * concurrency / LATENCY_MS;
       results.push({
         concurrency,
         rows,
-        labelsPerSecond,
-        share: labelsPerSecond / (1000 * concurrency / LATENCY_MS),
+        labelsPerSecond: rows / seconds,
+        share: rows / seconds / most,
+        fetchShare: await fetchesPerSecond(answers, concurrency) / most,
       });
     }
     // The first is there to warm up.
     return results.slice(1);
   });
+}
+
+/** Requests about as many answers by `fetch`, so many at once. */
+async function fetchesPerSecond(answers: readonly Generation[], concurrency: number): Promise<number> {
+  const url = `${Deno.env.get("OPENAI_BASE_URL")}/chat/completions`;
+  const headers = { "content-type": "application/json" };
+  const left = answers.values(), started = performance.now();
+  await Promise.all(Array.from({ length: concurrency }, async () => {
+    for (const { context, target, output } of left) {
+      const messages = [["system", "Right?"], ["user", `${context} ${target} ${output}`]]
+        .map(([role, content]) => ({ role, content }));
+      const body = JSON.stringify({ model: "judge", messages });
+      await (await fetch(url, { method: "POST", headers, body })).json();
+    }
+  }));
+  return answers.length / ((performance.now() - started) / 1000);
 }
 
 /** Labels rows by the command, which is killed in the middle and run again. */

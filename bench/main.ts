@@ -75,16 +75,22 @@ const task: Task = {
 };
 
 /** Requests under way at once. */
-const CONCURRENCIES = [10, 50, 100];
+const CONCURRENCIES = [10, 20, 50, 100];
 
 async function benchLabels(session: Session, rows: number) {
   const throughput = await benchThroughput(session, CONCURRENCIES), survival = await benchSurvival(rows);
-  const line = ({ concurrency, labelsPerSecond, share }: Throughput) => [
+  const line = ({ concurrency, labelsPerSecond, share, fetchShare }: Throughput) => [
     String(concurrency),
     labelsPerSecond.toFixed(0),
     `${(100 * share).toFixed(0)} %`,
+    `${(100 * fetchShare).toFixed(0)} %`,
   ];
-  print(table(["requests at once", "labels/s at 50 ms", "of concurrency / latency"], throughput.map(line)));
+  print(
+    table(
+      ["requests at once", "labels/s at 50 ms", "of concurrency / latency", "fetch alone"],
+      throughput.map(line),
+    ),
+  );
   const { right, wrong, requests, repeated, gradedAtKill, seconds } = survival;
   print(
     `\n${rows} rows through 5 % 429s, 2 % 500s, 1 % hangs, killed after ${gradedAtKill}: ${right} labelled right, ` +

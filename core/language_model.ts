@@ -308,6 +308,11 @@ export interface Trainer {
 export interface LanguageModel {
   /** For messages and manifests: what the user called it, or its folder. */
   readonly name: string;
+  /**
+   * Tells its weights from those of another model, in whatever files and precision they are: what is trained on it keeps
+   * that, so as not to be used with another one. Nothing is checked if it is absent.
+   */
+  readonly fingerprint?: string;
   /** The checkpoint's own; ids of another one mean other texts. */
   readonly tokenizer: Tokenizer;
   /** Longest sequence, in tokens. */

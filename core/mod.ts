@@ -28,6 +28,8 @@ export type {
   LabelerQuality,
   QualityName,
 } from "./audit.ts";
+export { checkBaseModel } from "./base_model.ts";
+export type { BaseModel } from "./base_model.ts";
 export { estimate, RESAMPLES } from "./bootstrap.ts";
 export type { Estimate, Undefined } from "./bootstrap.ts";
 export { compareRuns, holm, matchPredictions } from "./comparison.ts";

@@ -83,6 +83,11 @@ export class Checkpoint implements Disposable {
     return expertForm(this.#entries);
   }
 
+  /** All that a model needs. */
+  tensors(): StoredTensor[] {
+    return [...this.#entries.values()].filter(({ entry }) => !IGNORED.test(entry.name));
+  }
+
   /** A tensor by name, and the file that holds it. */
   find(name: string): StoredTensor {
     const found = this.#entries.get(name);

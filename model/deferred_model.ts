@@ -25,9 +25,11 @@ import type {
 } from "../core/types.ts";
 import type { Rng } from "../core/rng.ts";
 import type { Gpu } from "../kernels/gpu.ts";
+import { Checkpoint } from "./checkpoint.ts";
 import { Classifier, FeatureTrainer } from "./classifier.ts";
 import { checkSpans, layerNumbers } from "./hidden_states.ts";
-import { modelFingerprint, openDescription, type OpenModel, ownClassifier } from "./language_model.ts";
+import { modelFingerprint, weightsFingerprint } from "./fingerprint.ts";
+import { openDescription, type OpenModel, ownClassifier } from "./language_model.ts";
 import { SafetensorsFile } from "./safetensors.ts";
 import type { WeightType } from "./weights.ts";
 
@@ -53,6 +55,8 @@ export interface DeferOptions {
 
 /** A language model that may not be loaded yet. */
 export interface DeferredModel extends LanguageModel {
+  /** As of the model itself; it is known before. */
+  readonly fingerprint: string;
   /** Whether its weights were needed. */
   readonly opened: boolean;
 }
@@ -86,7 +90,9 @@ export async function deferLanguageModel(
 ): Promise<DeferredModel> {
   const { description, tokenizer } = await openDescription(folder, families);
   const group = options.cache ? await featureGroup(folder, options.dtype ?? "auto") : "";
-  return new Deferred(gpu, description, tokenizer, group, options);
+  using checkpoint = await Checkpoint.open(folder);
+  const fingerprint = await weightsFingerprint(checkpoint);
+  return new Deferred(gpu, description, tokenizer, { group, fingerprint }, options);
 }
 
 /**
@@ -113,6 +119,7 @@ async function featureGroup(folder: string, dtype: WeightType): Promise<string> 
 
 class Deferred implements DeferredModel {
   readonly name: string;
+  readonly fingerprint: string;
   readonly tokenizer: Tokenizer;
   readonly #gpu: Gpu;
   readonly #description: TransformerDescription;
@@ -125,10 +132,11 @@ class Deferred implements DeferredModel {
     gpu: Gpu,
     description: TransformerDescription,
     tokenizer: Tokenizer,
-    group: string,
+    { group, fingerprint }: { readonly group: string; readonly fingerprint: string },
     options: DeferOptions,
   ) {
     this.name = options.name;
+    this.fingerprint = fingerprint;
     this.tokenizer = tokenizer;
     this.#gpu = gpu;
     this.#description = description;

@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
+import { checkBaseModel } from "../core/base_model.ts";
 import { UserError } from "../core/errors.ts";
-import { dataError, exists, readText } from "../core/files.ts";
+import { dataError } from "../core/files.ts";
 import type {
   Adapter,
   AdapterQuery,
@@ -39,14 +39,12 @@ import { lastLogits } from "./last_logits.ts";
 import { Llama } from "./llama.ts";
 import { averages } from "./ops.ts";
 import { checkTargets } from "./lora_sites.ts";
+import { readBaseModel, weightsFingerprint } from "./fingerprint.ts";
 import { loadAdapter, saveAdapter } from "./peft.ts";
 import { openTokenizer, tokenizerPath } from "./tokenizer.ts";
 import { PrefixCache } from "./prefix_cache.ts";
 import { LoraTrainer } from "./trainer.ts";
 import { allTensors, type LoadOptions, loadWeights } from "./weights.ts";
-
-/** Bytes of a checkpoint file that stand for the whole in its fingerprint, at either end. */
-const FINGERPRINT_BYTES = 1 << 20;
 
 /** A language model on the GPU. */
 export interface OpenModel extends LanguageModel {
@@ -93,7 +91,7 @@ export async function openLanguageModel(
   using checkpoint = await Checkpoint.open(folder);
   const weights = await loadWeights(gpu, checkpoint, description, options);
   const transformer = new Llama(gpu, description, weights);
-  return new LlamaLanguageModel(name, folder, transformer, tokenizer);
+  return new LlamaLanguageModel(name, folder, await weightsFingerprint(checkpoint), transformer, tokenizer);
 }
 
 /**
@@ -115,35 +113,6 @@ export async function openDescription(
     );
   }
   return { description, tokenizer };
-}
-
-/** A hash of a model's files that takes no longer for large ones: configuration, sizes, headers and ends. */
-export async function modelFingerprint(folder: string): Promise<string> {
-  const hash = createHash("sha256");
-  for (const name of ["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"]) {
-    const path = join(folder, name);
-    if (await exists(path)) hash.update(`${name}\0${await readText(path)}\0`);
-  }
-  const files: string[] = [];
-  for await (const { name } of Deno.readDir(folder)) if (name.endsWith(".safetensors")) files.push(name);
-  const tokenizer = basename(await tokenizerPath(folder));
-  if (tokenizer === "tokenizer.model") files.push(tokenizer);
-  for (const name of files.sort()) {
-    using file = await Deno.open(join(folder, name));
-    const { size } = await file.stat();
-    hash.update(`${name}\0${size}\0`);
-    for (const start of [0, Math.max(0, size - FINGERPRINT_BYTES)]) {
-      await file.seek(start, Deno.SeekMode.Start);
-      const bytes = new Uint8Array(Math.min(FINGERPRINT_BYTES, size));
-      for (let done = 0; done < bytes.length;) {
-        const read = await file.read(bytes.subarray(done));
-        if (read === null) break;
-        done += read;
-      }
-      hash.update(bytes);
-    }
-  }
-  return hash.digest("hex");
 }
 
 function describe(
@@ -195,14 +164,22 @@ function checkedDescription(
 class LlamaLanguageModel implements OpenModel {
   readonly name: string;
   readonly folder: string;
+  readonly fingerprint: string;
   readonly transformer: Llama;
   readonly tokenizer: Tokenizer;
   /** The answer to the last prompt, if it was a single one: it may be asked about next. */
   #answer?: KeptAnswer;
 
-  constructor(name: string, folder: string, transformer: Llama, tokenizer: Tokenizer) {
+  constructor(
+    name: string,
+    folder: string,
+    fingerprint: string,
+    transformer: Llama,
+    tokenizer: Tokenizer,
+  ) {
     this.name = name;
     this.folder = folder;
+    this.fingerprint = fingerprint;
     this.transformer = transformer;
     this.tokenizer = tokenizer;
   }
@@ -290,12 +267,13 @@ class LlamaLanguageModel implements OpenModel {
     return Promise.resolve(adapter);
   }
 
-  loadAdapter(folder: string): Promise<Adapter> {
-    return loadAdapter(this.transformer.gpu, this.description, folder);
+  async loadAdapter(folder: string): Promise<Adapter> {
+    checkBaseModel(this, await readBaseModel(folder), "adapter", folder);
+    return await loadAdapter(this.transformer.gpu, this.description, folder);
   }
 
   saveAdapter(adapter: Adapter, folder: string, asked?: AdapterQuery): Promise<void> {
-    return saveAdapter(ownAdapter(adapter)!, folder, this.name, asked);
+    return saveAdapter(ownAdapter(adapter)!, folder, this.name, asked, this.fingerprint);
   }
 
   createTrainer(

@@ -4,20 +4,22 @@ import { dataError, exists } from "../core/files.ts";
 import type { AdapterQuery, LoraOptions, TransformerDescription } from "../core/types.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import { LoraAdapter, type LoraSite } from "./adapter.ts";
+import { ADAPTER_FILE, FINGERPRINT_KEY } from "./fingerprint.ts";
 import { readAdapterConfig, writeAdapterConfig } from "./adapter_config.ts";
 import { CLASSIFIER_FILES } from "./classifier_file.ts";
 import { moduleName, type PlannedSite, planSites } from "./lora_sites.ts";
 import { type NamedTensor, SafetensorsFile, type TensorEntry, writeSafetensors } from "./safetensors.ts";
 import { findTemperature } from "./temperature_file.ts";
 
-const CONFIG = "adapter_config.json", WEIGHTS = "adapter_model.safetensors";
+const CONFIG = "adapter_config.json";
 
-/** Writes an adapter so that PEFT loads it; `baseModel` is the name of the model it belongs to. */
+/** Writes an adapter so that PEFT loads it, with the name and the fingerprint of the model that it belongs to. */
 export async function saveAdapter(
   adapter: LoraAdapter,
   folder: string,
   baseModel: string,
   asked?: AdapterQuery,
+  fingerprint?: string,
 ): Promise<void> {
   const values = await adapter.gpu.readF32(adapter.values);
   const tensors = adapter.sites.flatMap((site) =>
@@ -27,7 +29,9 @@ export async function saveAdapter(
       values: take(values, part),
     }))
   );
-  await writeSafetensors(join(folder, WEIGHTS), tensors, { format: "pt" });
+  // In the configuration PEFT would warn of it.
+  const metadata = { format: "pt", ...(fingerprint !== undefined && { [FINGERPRINT_KEY]: fingerprint }) };
+  await writeSafetensors(join(folder, ADAPTER_FILE), tensors, metadata);
   await writeAdapterConfig(join(folder, CONFIG), adapter.options, baseModel, asked);
 }
 
@@ -45,7 +49,7 @@ export async function loadAdapter(
   const path = join(folder, CONFIG);
   if (!await exists(path)) await refuseOther(folder);
   const { options, usesTemperature, ...about } = await readAdapterConfig(path);
-  using file = await SafetensorsFile.open(join(folder, WEIGHTS));
+  using file = await SafetensorsFile.open(join(folder, ADAPTER_FILE));
   checkTensors(file, planSites(model, options, path), options);
   const temperature = usesTemperature || await findTemperature(folder) !== undefined;
   const adapter = new LoraAdapter(gpu, model, options, { where: path, info: { ...about, temperature } });

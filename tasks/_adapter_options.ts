@@ -1,5 +1,6 @@
 import { relative } from "node:path";
 import { type Json, UserError } from "../core/mod.ts";
+import { checkCheckpoint } from "./_checkpoint.ts";
 import type { Session } from "./_session.ts";
 
 /** Options of a method that name an adapter: a folder, or `hf:owner/name[@revision]`. */
@@ -13,13 +14,22 @@ export interface NamedAdapters {
   readonly about: Readonly<Record<string, Json>>;
 }
 
-/** Finds the adapters that options name, downloading those of the Hub. @throws {UserError} if one is not there */
-export async function locateAdapters(session: Session, options: object): Promise<NamedAdapters> {
+/**
+ * Finds the adapters that options name, downloading those of the Hub.
+ *
+ * @throws {UserError} if one is not there, or was trained on other weights than the model's
+ */
+export async function locateAdapters(
+  session: Session,
+  options: object,
+  modelName: string,
+): Promise<NamedAdapters> {
   const folders: Record<string, string> = {}, about: Record<string, Json> = {};
   for (const [key, name] of Object.entries(options)) {
     if (!ADAPTER_OPTION.test(key) || typeof name !== "string" || name === "") continue;
     about[key] = await session.describeAdapter(name);
     folders[key] = await session.adapterFolder(name);
+    await checkCheckpoint(session, modelName, folders[key]);
   }
   return { folders, about };
 }

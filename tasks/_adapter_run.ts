@@ -27,6 +27,8 @@ export interface Training {
   readonly model: Fields;
   /** The questions, by the name of their dataset. */
   readonly dataset: string;
+  /** How they were worded, if a run says so. */
+  readonly promptStyle?: string;
   /** Who decided which answers were right, if the run says so. */
   readonly labeler?: string;
   /** Method, its options, and the steps. */
@@ -66,9 +68,14 @@ export async function trainingOf(logDir: string, checkpoint: string): Promise<Tr
   if (recorded === undefined || recorded !== await hashFile(join(checkpoint, file))) return undefined;
   const { method, options, batchSize, maxSteps, seed, model, dataset, limit } = stages.train.inputs;
   const labeler = stages["labels/train"]?.inputs.labeler;
+  const runs = [stages, await stagesBeside(fields(dataset))];
+  const style = fields(
+    stages.train.inputs.promptStyle ?? askedIn(runs, "train", fields(dataset))?.promptStyle,
+  );
   return {
     model: fields(model),
-    dataset: questionsOf([stages], "train", fields(dataset)),
+    dataset: questionsOf(runs, "train", fields(dataset)),
+    ...(style.name !== undefined && { promptStyle: String(style.name) }),
     ...(labeler !== undefined && { labeler: String(fields(labeler).name) }),
     settings: {
       method: fields(method).name,
@@ -121,15 +128,22 @@ async function readSummary(folder: string, outputs: Stage["outputs"]): Promise<A
 /** The name of the questions that rows are about: labelled answers that one of these runs made are about its own. */
 function questionsOf(runs: readonly Stages[], split: string, dataset: Fields): string {
   if (dataset.name !== "offline") return datasetName(dataset);
-  const files = String(dataset.revision ?? "").split(" ");
-  for (const stages of runs) {
-    const asked = stages[`outputs/${split}`]?.inputs.dataset;
-    const labels = Object.values(stages[`labels/${split}`]?.outputs ?? {});
-    if (asked !== undefined && labels.some((hash) => files.includes(`${split}:${hash}`))) {
-      return datasetName(fields(asked));
-    }
-  }
-  return "offline";
+  const asked = askedIn(runs, split, dataset)?.dataset;
+  return asked === undefined ? "offline" : datasetName(fields(asked));
+}
+
+/** How the model was asked whose labelled answers a dataset holds, if one of these runs made them. */
+function askedIn(runs: readonly Stages[], split: string, { revision }: Fields): Stage["inputs"] | undefined {
+  const files = String(revision ?? "").split(" ");
+  return runs.find((stages) =>
+    Object.values(stages[`labels/${split}`]?.outputs ?? {}).some((hash) => files.includes(`${split}:${hash}`))
+  )?.[`outputs/${split}`]?.inputs;
+}
+
+/** The stages of the run that labels lie in, if they lie in one. */
+async function stagesBeside({ name, argument }: Fields): Promise<Stages> {
+  const folder = dirname(String(argument ?? ""));
+  return name === "offline" && await exists(join(folder, "run.json")) ? await stagesOf(folder) : {};
 }
 
 /** A dataset as users name it; a folder on this machine is nobody else's business. */

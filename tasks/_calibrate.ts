@@ -104,8 +104,9 @@ function warn({ calibrator, bounded }: FittedCalibrator): void {
 export interface CalibratedMethod {
   readonly method: string;
   readonly options: Options;
-  /** What the model was called. */
+  /** What the model was called, and what tells its weights from others. */
   readonly base_model_name_or_path: string;
+  readonly base_model_fingerprint: string;
 }
 
 /** Writes what a calibrator belongs to, beside it; gives back the path of the file. */

@@ -25,7 +25,9 @@ import {
 } from "../core/mod.ts";
 import { Gpu } from "../kernels/gpu.ts";
 import { deferLanguageModel, type DeferredModel } from "../model/deferred_model.ts";
-import { modelFingerprint, openLanguageModel, type OpenModel } from "../model/language_model.ts";
+import { Checkpoint } from "../model/checkpoint.ts";
+import { modelFingerprint, weightsFingerprint } from "../model/fingerprint.ts";
+import { openLanguageModel, type OpenModel } from "../model/language_model.ts";
 import { openTokenizer } from "../model/tokenizer.ts";
 import type { WeightType } from "../model/weights.ts";
 import { checkpointFingerprint } from "./_checkpoint.ts";
@@ -195,6 +197,12 @@ export class Session {
       ...(dtype !== "auto" && { dtype }),
       fingerprint: await modelFingerprint(folder),
     };
+  }
+
+  /** {@linkcode LanguageModel.fingerprint} of a model, which is not loaded for it. */
+  async weightsFingerprint(name: string): Promise<string> {
+    using checkpoint = await Checkpoint.open((await this.#locate(name)).folder);
+    return await weightsFingerprint(checkpoint);
   }
 
   /** The plugin of a model behind an API, as in `openai:<model>`, and what stands behind the colon; absent for others. */

@@ -139,7 +139,7 @@ async function train(
   const worded: Readonly<Record<string, Json>> = chosen.dataset.synthetic
     ? { promptStyle: wordingOf(session, chosen, flags) }
     : {};
-  const adapters = await locateAdapters(session, options);
+  const adapters = await locateAdapters(session, options, modelName);
   const inputs = {
     dataset: chosen.about,
     ...worded,
@@ -235,8 +235,14 @@ async function calibrate(
       });
       const files = [await saveCalibrator(checkpoint, fitted.calibrator)];
       if (!method.train) {
-        const about = { method: method.name, options, base_model_name_or_path: modelName };
-        files.push(await writeMethod(checkpoint, about));
+        files.push(
+          await writeMethod(checkpoint, {
+            method: method.name,
+            options,
+            base_model_name_or_path: modelName,
+            base_model_fingerprint: model.fingerprint,
+          }),
+        );
       }
       return files;
     },

@@ -25,6 +25,7 @@ import {
 } from "../core/mod.ts";
 import { answerLogits } from "./_answer_logits.ts";
 import type { Agreement } from "./_agreement.ts";
+import { checkCheckpoint, noteStyle } from "./_checkpoint.ts";
 import { collect } from "./_collect.ts";
 import type { TokenCount } from "./_counting_model.ts";
 import {
@@ -137,6 +138,10 @@ export async function evaluate(
     promptStyle: style.name,
     options: given.dataset,
   });
+  const { "query-peft-dir": peft } = flags;
+  if (peft !== undefined) {
+    await checkCheckpoint(session, flags["model-name"], await session.adapterFolder(peft));
+  }
   const evaluations: Evaluation[] = [], skipped: string[] = [];
   for (const chosen of datasets) {
     for (const split of chooseSplits(flags.splits, chosen.dataset)) {
@@ -380,6 +385,8 @@ const task: Task = {
       labeler: optionsOf(labeler, extra),
       dataset: optionsOf(dataset, extra),
     };
+    const { "query-peft-dir": peft } = values;
+    if (peft !== undefined) await noteStyle(peft, values["prompt-style"]);
     const result = await evaluate(session, values, run, "refuse", given);
     print(metricsTable(result, directions(session)));
     return result;

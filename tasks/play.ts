@@ -5,7 +5,7 @@ import { calibratedOptions } from "./_calibrate.ts";
 import { Chat, type Judge } from "./_chat.ts";
 import { chatInPipe } from "./_chat_pipe.ts";
 import { chatInTerminal, judgeText } from "./_chat_terminal.ts";
-import { checkpointFiles } from "./_checkpoint.ts";
+import { checkCheckpoint } from "./_checkpoint.ts";
 import { CHAT_FLAG, chooseChat, chooseDtype, chooseStyle, RUN_FLAGS } from "./_common.ts";
 import { defineFlags, parseFlags, type Values } from "./_flags.ts";
 import { note, print } from "./_io.ts";
@@ -53,7 +53,13 @@ async function play(session: Session, flags: Values<typeof PLAY_FLAGS>): Promise
     chat: chooseChat(flags.chat),
   });
   const find = (name: string, ifFitted: boolean) =>
-    findJudge(session, name, method, scale !== undefined && { ifFitted, ofAnswers: scale === "logits" });
+    findJudge(
+      session,
+      flags["model-name"],
+      name,
+      method,
+      scale !== undefined && { ifFitted, ofAnswers: scale === "logits" },
+    );
   if (adapter !== undefined) await chat.useJudge(await find(adapter, false));
   if (!terminal) {
     note(judgeText(chat.judge));
@@ -69,12 +75,13 @@ async function play(session: Session, flags: Values<typeof PLAY_FLAGS>): Promise
 /** An adapter on this machine or on the Hub, with its calibrator if that is asked for. */
 async function findJudge(
   session: Session,
+  modelName: string,
   name: string,
   method: Method,
   scaled: false | { readonly ifFitted: boolean; readonly ofAnswers: boolean },
 ): Promise<Judge> {
   const checkpoint = await session.adapterFolder(name);
-  await checkpointFiles(checkpoint);
+  await checkCheckpoint(session, modelName, checkpoint);
   // A calibrator is about the confidence that it was fitted to.
   const options = resolveOptions(method, await calibratedOptions(checkpoint, method) ?? {});
   if (!scaled) return { name, checkpoint, options };

@@ -2,6 +2,8 @@
 import { join } from "node:path";
 import {
   answeredText,
+  type BaseModel,
+  checkBaseModel,
   type ClassifierShape,
   dataError,
   encodeWithin,
@@ -93,8 +95,16 @@ export function shapeOf(model: LanguageModel, layers: number, head: keyof typeof
 }
 
 /** Writes what a classifier reads, and the model it is for, into its checkpoint. */
-export async function writeFeatures(folder: string, model: string, features: ClassFeatures): Promise<void> {
-  await writeJsonAtomic(join(folder, CONFIG_FILE), { base_model_name_or_path: model, ...features });
+export async function writeFeatures(
+  folder: string,
+  { name, fingerprint }: LanguageModel,
+  features: ClassFeatures,
+): Promise<void> {
+  await writeJsonAtomic(join(folder, CONFIG_FILE), {
+    base_model_name_or_path: name,
+    ...(fingerprint !== undefined && { base_model_fingerprint: fingerprint }),
+    ...features,
+  });
 }
 
 /**
@@ -117,12 +127,13 @@ export async function* predictClass(
     });
   }
   const { features, base } = await readFeatures(checkpoint);
+  checkBaseModel(model, base, "classifier", checkpoint);
   const classifier = await model.loadClassifier(checkpoint);
   const hasAdapter = await exists(join(checkpoint, "adapter_config.json"));
   const adapter = hasAdapter ? await model.loadAdapter(checkpoint) : undefined;
   try {
     const { layers, position } = features;
-    checkWidth(model, classifier.shape, layers, checkpoint, base);
+    checkWidth(model, classifier.shape, layers, checkpoint, base.name);
     const spans = rows.map((row) => spanOf(model, row, position));
     let done = 0, states: Float32Array<ArrayBuffer>[] = [];
     for await (const state of model.hiddenStates(spans, { layers, batchSize, adapter })) {
@@ -161,11 +172,11 @@ function checkWidth(
 
 async function readFeatures(
   folder: string,
-): Promise<{ readonly features: ClassFeatures; readonly base?: string }> {
+): Promise<{ readonly features: ClassFeatures; readonly base: BaseModel }> {
   const path = join(folder, CONFIG_FILE);
-  if (!await exists(path)) return { features: SEED_FEATURES };
+  if (!await exists(path)) return { features: SEED_FEATURES, base: {} };
   const config = await readJson(path) as
-    | Partial<ClassFeatures> & { base_model_name_or_path?: unknown }
+    | Partial<ClassFeatures> & { base_model_name_or_path?: unknown; base_model_fingerprint?: unknown }
     | null;
   const layers = config?.layers, position = POSITIONS.find((name) => name === config?.position);
   if (!Array.isArray(layers) || layers.length === 0 || !layers.every(Number.isInteger) || !position) {
@@ -175,6 +186,10 @@ async function readFeatures(
       "use a checkpoint that deno task classifier-tune wrote",
     );
   }
-  const base = config?.base_model_name_or_path;
-  return { features: { layers, position }, ...(typeof base === "string" && { base }) };
+  const text = (value: unknown) => typeof value === "string" ? value : undefined;
+  const base = {
+    name: text(config?.base_model_name_or_path),
+    fingerprint: text(config?.base_model_fingerprint),
+  };
+  return { features: { layers, position }, base };
 }

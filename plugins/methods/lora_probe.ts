@@ -83,7 +83,7 @@ async function train(
   );
   const classifier = {
     shape: shapeOf(model, LAYERS.length, head),
-    describe: (folder: string) => writeFeatures(folder, model.name, { layers: LAYERS, position }),
+    describe: (folder: string) => writeFeatures(folder, model, { layers: LAYERS, position }),
   };
   const ids = trainRows.map(({ id }) => id);
   return await trainAdapter(model, { examples, validation, ids, klDecay: 0, classifier }, context);

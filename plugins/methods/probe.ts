@@ -153,7 +153,7 @@ async function train(
     const training = { model: model.name, options: { ...options }, batchSize: context.batchSize, maxSteps };
     return await saveCheckpoint(folder, maxSteps, training, async (path) => {
       await classifier.save(path);
-      await writeFeatures(path, model.name, { layers: chosen, position });
+      await writeFeatures(path, model, { layers: chosen, position });
       if (adapter) await model.saveAdapter(adapter, path);
     }).finally(() => classifier.free());
   } finally {

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { join } from "node:path";
 import { hashFile, UserError } from "../../core/mod.ts";
+import { noteStyle } from "../../tasks/_checkpoint.ts";
 import { evaluationsOf, trainedCheckpoint, trainingOf, withoutPaths } from "../../tasks/_adapter_run.ts";
 import { withFolder, writeFiles } from "../plugins/_folders.ts";
 
@@ -17,7 +18,7 @@ async function writeRun(folder: string): Promise<void> {
     }),
   });
   const facts = { name: "facts", argument: "", revision: "1" };
-  const asked = { inputs: { dataset: facts }, outputs: {} };
+  const asked = { inputs: { dataset: facts, promptStyle: { name: "oe" } }, outputs: {} };
   const offline = { name: "offline", argument: `${folder}/labels`, revision: "train:aa test:bb" };
   const metrics = "metrics/offline/test/metrics.json";
   await writeManifest(folder, {
@@ -90,6 +91,7 @@ Deno.test("trainingOf() says what an adapter was trained on and how, and nothing
     assertEquals(await trainingOf(folder, join(folder, "checkpoint-20")), {
       model: { name: "facts", dtype: "int8" },
       dataset: "facts",
+      promptStyle: "oe",
       labeler: "substring",
       settings: {
         ...{ method: "lora-prompt", lr: 0.1, seeds: "x", batchSize: 4, maxSteps: 20, seed: 137 },
@@ -144,3 +146,17 @@ Deno.test("withoutPaths() keeps of a place on this machine its last name only", 
     ...{ a: "model", b: "runs/mine", c: 1, d: ["q_proj"] },
   });
 });
+
+Deno.test("noteStyle() tells that an adapter was trained on another prompt style, as far as runs say", () =>
+  withFolder(async (folder) => {
+    await writeRun(folder);
+    const checkpoint = join(folder, "checkpoint-20"), told: string[] = [];
+    const tell = (text: string) => told.push(text);
+    await noteStyle(checkpoint, "oe", tell);
+    await noteStyle(join(folder, "nowhere"), "choice", tell);
+    assertEquals(told, []);
+    await noteStyle(checkpoint, "choice", tell);
+    assertEquals(told, [
+      `${checkpoint} was trained on answers in prompt style oe; this measures it on choice.`,
+    ]);
+  }));

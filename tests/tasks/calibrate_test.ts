@@ -34,7 +34,12 @@ Deno.test("calibratedOptions() gives the options that a calibrator was fitted wi
     const method = { name: "logits" } as Method;
     assertEquals(await calibratedOptions(folder, method), undefined);
     const options = { confidence: "entropy" };
-    await writeMethod(folder, { method: "logits", options, base_model_name_or_path: "facts" });
+    await writeMethod(folder, {
+      method: "logits",
+      options,
+      base_model_name_or_path: "facts",
+      base_model_fingerprint: "1",
+    });
     assertEquals(await calibratedOptions(folder, method), options);
     await assertRejects(
       () => calibratedOptions(folder, { name: "sampling" } as Method),

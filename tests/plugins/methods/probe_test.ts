@@ -70,6 +70,20 @@ Deno.test("probe puts several layers one behind the other, and its checkpoint sa
     ]);
   }));
 
+Deno.test("probe refuses a classifier that was trained on other weights, and asks no model for hidden states", () =>
+  withFolder(async (folder) => {
+    const named = (fingerprint: string) => Object.assign(new CountingModel(), { fingerprint });
+    const checkpoint = await trainWith(probe, folder, named("1f"));
+    assertEquals((await scoresOf(probe, named("1f"), checkpoint)).length, 6);
+    const other = named("2e");
+    const error = await assertRejects(
+      () => scoresOf(probe, other, checkpoint),
+      UserError,
+      "on other weights",
+    );
+    assertEquals([error.where, other.read], [checkpoint, []]);
+  }));
+
 Deno.test("probe with --layer-choice=best keeps the layer with the lowest validation loss, and reads the others once", () =>
   withFolder(async (folder) => {
     const model = new CountingModel(), losses = new Map<number, number>();
