@@ -187,7 +187,9 @@ async function filesOf(folder: string, split: Split): Promise<readonly string[]>
     throw dataError(
       `There is no ${split} split`,
       path,
-      splits.length > 0 ? `the folder has ${splits.join(", ")}` : "run the stage that writes it first",
+      splits.length > 0
+        ? `the folder has ${splits.join(", ")}; have the model answer ${split} questions too, and label them`
+        : "run the stage that writes it first",
     );
   }
   return names.sort().map((name) => join(path, name));

@@ -18,8 +18,9 @@ import {
   type TableQuestion,
   valueAt,
 } from "./table_fields.ts";
-import { findFiles, type SplitFiles, splitNamed, type TableFile } from "./table_files.ts";
+import { findFiles, groupBySplit, type SplitFiles, splitNamed, type TableFile } from "./table_files.ts";
 import { findHubTables } from "./table_hub.ts";
+import { dealt } from "./table_shares.ts";
 import { type DataRow, readTable, tableColumns } from "./tables/mod.ts";
 import { readOrTell } from "./unreadable.ts";
 
@@ -43,13 +44,12 @@ function tableDataset(
   const read = (split: Split, request: DatasetRequest<TableDatasetOptions>) =>
     questions(about.name, find, split, request);
   const available = async (request: DatasetRequest<TableDatasetOptions>) => {
-    const files = await find(request), { split } = givenFields(request) ?? {};
-    if (split === undefined) return SPLITS.filter((name) => files[name]);
+    const files = await find(request), fields = await fieldsOf(files, request);
+    if (fields?.split === undefined) return SPLITS.filter((name) => files[name]);
     const there = new Set<Split>();
     for (const file of allFiles(files)) {
-      for await (const row of readTable(await file.locate(), { ...file, columns: [split] })) {
-        there.add(splitIn(row, split));
-      }
+      const path = await file.locate(), columns = dividing(fields, await tableColumns(path, file));
+      for await (const row of readTable(path, { ...file, columns })) there.add(splitIn(row, fields));
     }
     return SPLITS.filter((name) => there.has(name));
   };
@@ -121,21 +121,49 @@ function allFiles(files: SplitFiles): readonly TableFile[] {
   return SPLITS.flatMap((split) => files[split] ?? []);
 }
 
-function splitIn(row: DataRow, path: string): Split {
-  const value = valueAt(row, path), split = typeof value === "string" ? splitNamed(value) : undefined;
-  if (split) return split;
-  throw dataError(
-    `Column "${path}" is ${JSON.stringify(value)}`,
-    row.where,
-    "it must be train, validation or test",
+/** The columns by which rows are told apart. */
+function dividing({ answer, question, passage, split }: TableFields, columns: readonly string[]) {
+  return columnsOf(
+    typeof split === "string"
+      ? { question: split, answer: { column: split } }
+      : { question, answer, ...(passage === undefined ? {} : { passage }) },
+    columns,
   );
+}
+
+/** The split that a row names, or is dealt to. */
+function splitIn(row: DataRow, { question, passage, split }: TableFields): Split {
+  // Questions on one passage, and a question that stands twice, belong together, wherever in the table they stand.
+  if (typeof split === "object") return dealt(valueAt(row, passage ?? question), split);
+  const value = valueAt(row, split!), named = typeof value === "string" ? splitNamed(value) : undefined;
+  if (named) return named;
+  throw dataError(
+    `Column "${split}" is ${JSON.stringify(value)}`,
+    row.where,
+    "it must be train, validation or test; or name the columns without it: --fields=question=…,answer=…",
+  );
+}
+
+/** The only file, if its name says nothing of a split. */
+function undividedFile(files: SplitFiles): TableFile | undefined {
+  const [file, ...others] = allFiles(files);
+  const named = file && Object.keys(groupBySplit([file.name.split(/[/\\]/).at(-1)!])).length > 0;
+  return others.length === 0 && !named ? file : undefined;
+}
+
+/** The fields that are given; or the usual ones, where a column of theirs may say which split a row belongs to. */
+async function fieldsOf(
+  files: SplitFiles,
+  request: DatasetRequest<TableDatasetOptions>,
+): Promise<TableFields | undefined> {
+  const given = givenFields(request), file = undividedFile(files);
+  if (given !== undefined || file === undefined) return given;
+  return guessFields(await tableColumns(await file.locate(), file), file.name, true);
 }
 
 /** The question in a row; `undefined` for a row of another split. */
 function questionIn(row: DataRow, fields: TableFields, split: Split): TableQuestion | undefined {
-  return fields.split === undefined || splitIn(row, fields.split) === split
-    ? readQuestion(fields, row)
-    : undefined;
+  return fields.split === undefined || splitIn(row, fields) === split ? readQuestion(fields, row) : undefined;
 }
 
 async function* questions(
@@ -144,22 +172,27 @@ async function* questions(
   split: Split,
   request: DatasetRequest<TableDatasetOptions>,
 ): AsyncIterable<Question> {
-  const found = await find(request), given = givenFields(request);
-  const files = given?.split === undefined ? found[split] : allFiles(found);
+  const found = await find(request), known = await fieldsOf(found, request);
+  const files = known?.split === undefined ? found[split] : allFiles(found);
   if (files === undefined) {
     const there = SPLITS.filter((name) => found[name]).join(", ");
     throw dataError(
       `There is no ${split} split`,
       `--dataset=${dataset}:${request.argument}, which has ${there}`,
-      `add --splits=${there.replaceAll(", ", ",")}, or say which file it is: ${dataset}:${split}=<path>`,
+      `add --splits=${there.replaceAll(", ", ",")}, say which file it is: ${dataset}:${split}=<path>, ` +
+        "or have all rows dealt: --fields=question=…,answer=…,split=80/10/10",
     );
   }
-  let fields = given, number = 0;
+  let fields = givenFields(request), number = 0;
   for (const file of files) {
     const path = await file.locate(), columns = await tableColumns(path, file);
     if (fields === undefined) {
-      fields = guessFields(columns, file.name);
+      fields = known ?? guessFields(columns, file.name);
       request.warn?.(`Columns by their names: --fields=${describeFields(fields)}`);
+    }
+    if (fields.split === undefined && undividedFile(found)) {
+      const dealt = describeFields({ ...fields, split: [80, 10, 10] });
+      request.warn?.(`All rows are test rows; to train on most of them: --fields=${dealt}`);
     }
     for await (const row of readTable(path, { ...file, columns: columnsOf(fields, columns) })) {
       const read = readOrTell(request, () => questionIn(row, fields!, split));

@@ -1,5 +1,6 @@
 /** What the columns of a user's own table mean, and the question in a row of it. */
 import { dataError, suggestion, UserError } from "../../core/mod.ts";
+import { sharesIn, type SplitShares } from "./table_shares.ts";
 import type { DataRow } from "./tables/mod.ts";
 
 /** How a column names the right one of several choices. */
@@ -13,8 +14,11 @@ const ROLES = ["question", "answer", "choices", "passage", "id", "group", "split
 type Role = typeof ROLES[number];
 
 /** Which columns mean what; `a.b` is column `b` of the structure in column `a`. */
-export interface TableFields extends Readonly<Partial<Record<Exclude<Role, "answer" | "choices">, string>>> {
+export interface TableFields
+  extends Readonly<Partial<Record<Exclude<Role, "answer" | "choices" | "split">, string>>> {
   readonly question: string;
+  /** The column that names a row's split, or the percentages by which rows are dealt to the three. */
+  readonly split?: string | SplitShares;
   readonly answer: { readonly column: string; readonly form?: Form };
   /** One column that holds all of them, or one for each; the literal choices behind `=`. */
   readonly choices?: readonly string[];
@@ -31,7 +35,7 @@ export interface TableQuestion {
 }
 
 /** Names that the columns of question tables usually have, in the order in which they are preferred. */
-const USUAL: Readonly<Record<Exclude<Role, "choices" | "split">, readonly string[]>> = {
+const USUAL: Readonly<Record<Exclude<Role, "choices">, readonly string[]>> = {
   question: ["question", "questiontext", "query", "prompt", "problem", "input"],
   answer: [
     "answer",
@@ -47,6 +51,7 @@ const USUAL: Readonly<Record<Exclude<Role, "choices" | "split">, readonly string
   passage: ["passage", "context", "support", "article"],
   id: ["id", "qid", "questionid"],
   group: ["group", "subject", "category", "topic"],
+  split: ["split"],
 };
 
 /** One column with all choices, or one for each: by number from 0 or 1, or by letter. */
@@ -75,7 +80,7 @@ export function parseFields(text: string): TableFields {
     }
     found.set(role, column.trim());
   }
-  const { choices, answer: given, question, ...others } = Object.fromEntries(found) as Partial<
+  const { choices, answer: given, question, split, ...others } = Object.fromEntries(found) as Partial<
     Record<Role, string>
   >;
   if (question === undefined || given === undefined) {
@@ -92,19 +97,29 @@ export function parseFields(text: string): TableFields {
     question,
     answer: { column, ...(known ? { form: known } : {}) },
     ...(choices === undefined ? {} : { choices: choices.split("|").map((part) => part.trim()) }),
+    ...(split === undefined ? {} : { split: sharesIn(split) ?? split }),
     ...others,
   };
 }
 
 /** The fields as `--fields` has them. */
-export function describeFields({ answer: { column, form }, choices, ...others }: TableFields): string {
+export function describeFields({ answer: { column, form }, choices, split, ...others }: TableFields): string {
   const answer = form === undefined ? column : `${column}:${form}`;
-  return Object.entries({ ...others, answer, ...(choices ? { choices: choices.join("|") } : {}) })
+  const lists = {
+    ...(choices && { choices: choices.join("|") }),
+    ...(split && { split: typeof split === "string" ? split : split.join("/") }),
+  };
+  return Object.entries({ ...others, answer, ...lists })
     .map(([role, name]) => `${role}=${name}`).join(",");
 }
 
-/** The fields by the usual names of columns. @throws {UserError} of kind `data` if question or answer has none */
-export function guessFields(columns: readonly string[], where: string): TableFields {
+/**
+ * The fields by the usual names of columns.
+ *
+ * @param undivided whether nothing else says which split a row belongs to, so that a column may
+ * @throws {UserError} of kind `data` if question or answer has none
+ */
+export function guessFields(columns: readonly string[], where: string, undivided = false): TableFields {
   const simple = new Map(
     columns.map((column) => [column.toLowerCase().replaceAll(/[^a-z0-9]/g, ""), column]),
   );
@@ -124,7 +139,8 @@ export function guessFields(columns: readonly string[], where: string): TableFie
     ...[0, 1].map((first) => [...LETTERS].map((_, index) => `${stem}${first + index}`)),
   ]).map((names) => columnsInRow(names, simple)).find(({ length }) => length > 1);
   const choices = all === undefined ? each : [all];
-  const others = (["passage", "id", "group"] as const).flatMap((role) => {
+  const roles = ["passage", "id", "group", ...(undivided ? ["split"] as const : [])] as const;
+  const others = roles.flatMap((role) => {
     const column = find(USUAL[role]);
     return column === undefined ? [] : [[role, column]];
   });
@@ -145,10 +161,15 @@ function columnsInRow(names: readonly string[], columns: ReadonlyMap<string, str
 
 /** Which of a table's columns fields read; of a path with dots, the outermost, but for a column of that very name. */
 export function columnsOf(
-  { answer, choices = [], ...others }: TableFields,
+  { answer, choices = [], split, ...others }: TableFields,
   columns: readonly string[],
 ): readonly string[] {
-  const paths = [...Object.values(others), answer.column, ...choices.filter((path) => !path.startsWith("="))];
+  const paths = [
+    ...Object.values(others),
+    ...(typeof split === "string" ? [split] : []),
+    answer.column,
+    ...choices.filter((path) => !path.startsWith("=")),
+  ];
   return [...new Set(paths.map((path) => columns.includes(path) ? path : path.split(".")[0]))];
 }
 

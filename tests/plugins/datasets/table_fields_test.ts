@@ -31,6 +31,13 @@ Deno.test("parseFields() reads columns, forms of the answer and several choices,
   assertEquals(columnsOf(fields, ["q", "story.text"]), ["q", "story.text", "no", "key", "a", "b"]);
 });
 
+Deno.test("parseFields() reads shares of the rows as the split, which is no column then", () => {
+  const fields = parseFields("question=q,answer=a,split=70/10/20");
+  assertEquals(fields.split, [70, 10, 20]);
+  assertEquals(columnsOf(fields, ["q", "a"]), ["q", "a"]);
+  assertEquals(describeFields(fields), "question=q,answer=a,split=70/10/20");
+});
+
 for (
   const [text, what, fix] of [
     ["question=q", 'There is no field "answer"', "add answer=<column>"],

@@ -77,6 +77,53 @@ Deno.test("A column can say which split a row belongs to", async () => {
   assertStringIncludes(error.where, "quiz.csv, line 5");
 });
 
+Deno.test("A column called split says it by itself, where one file holds all rows", async () => {
+  const text = "question,answer,split\n1,x,train\n2,y,test\n3,z,train\n";
+  const { rows, available, told } = await read({ "quiz.csv": text }, "train", { argument: "@/quiz.csv" });
+  assertEquals([rows.map(({ question }) => question), available], [["1", "3"], ["train", "test"]]);
+  assertEquals(told[0], "Columns by their names: --fields=question=question,answer=answer,split=split");
+  // Files that are named by split are divided already.
+  assertEquals((await read({ "train.csv": text }, "train")).rows.length, 3);
+});
+
+Deno.test("One file that nothing divides is the test split, and the user is told how to have it dealt", async () => {
+  const files = { "quiz.csv": "question,answer\n1,x\n" }, options = { argument: "@/quiz.csv" };
+  assertEquals(
+    (await read(files, "test", options)).told[1],
+    "All rows are test rows; to train on most of " +
+      "them: --fields=question=question,answer=answer,split=80/10/10",
+  );
+  const { fix } = await assertRejects(() => read(files, "train", options), UserError, "There is no train");
+  assertStringIncludes(fix, "split=80/10/10");
+});
+
+Deno.test("Rows are dealt to the splits by their question, whatever stands beside it", async () => {
+  const line = (index: number) => `question ${index % 900},answer ${index}\n`;
+  const table = (rows: number) => ({
+    "quiz.csv": `q,a\n${Array.from({ length: rows }, (_, index) => line(index)).join("")}`,
+  });
+  const options = { argument: "@/quiz.csv", fields: "question=q,answer=a,split=80/10/10" };
+  const questions = new Map<string, string>();
+  for (const split of ["train", "validation", "test"] as const) {
+    const small = await read(table(500), split, options), large = await read(table(1000), split, options);
+    assertEquals(small.available, ["train", "validation", "test"]);
+    assertEquals(large.rows.slice(0, small.rows.length), small.rows);
+    assertEquals(Math.abs(large.rows.length - (split === "train" ? 800 : 100)) < 40, true);
+    for (const { question } of large.rows) {
+      assertEquals(questions.get(question) ?? split, split, `${question} is in two splits`);
+      questions.set(question, split);
+    }
+  }
+  assertEquals(questions.size, 900);
+});
+
+Deno.test("Rows about one passage are dealt to one split", async () => {
+  const rows = Array.from({ length: 50 }, (_, index) => `question ${index},answer,the same\n`).join("");
+  const options = { argument: "@/quiz.csv", fields: "question=q,answer=a,passage=p,split=40/30/30" };
+  const { available } = await read({ "quiz.csv": `q,a,p\n${rows}` }, "train", options);
+  assertEquals(available.length, 1);
+});
+
 Deno.test("The revision changes with the contents of any file, and not with their place", async () => {
   const first = await read({ "train.csv": TRAIN }, "train"),
     second = await read({ "train.csv": TRAIN }, "train");
