@@ -16,7 +16,7 @@ import {
 import { chooseCalibrator } from "./_calibrate.ts";
 import { TUNE_FLAGS } from "./calibration_tune.ts";
 import { chooseChat, chooseDtype } from "./_common.ts";
-import { EVALUATE_FLAGS } from "./evaluate.ts";
+import { EVALUATE_FLAGS } from "./_evaluation.ts";
 import type { FlagSet, FlagValues } from "./_flags.ts";
 import { LABEL_FLAGS, OUTPUT_FLAGS } from "./generate.ts";
 import { JsonPlace } from "./_json_place.ts";

@@ -18,7 +18,8 @@ import {
 import { calibrationTune, TUNE_FLAGS } from "./calibration_tune.ts";
 import { announceSkip } from "./_common.ts";
 import type { TokenCount } from "./_counting_model.ts";
-import { evaluate, EVALUATE_FLAGS } from "./evaluate.ts";
+import { EVALUATE_FLAGS } from "./_evaluation.ts";
+import { evaluate } from "./evaluate.ts";
 import { defaultsOf } from "./_flags.ts";
 import { generateLabels, generateOutputs, LABEL_FLAGS, OUTPUT_FLAGS } from "./generate.ts";
 import { datasetOf, type MatrixFile } from "./_matrix_file.ts";

@@ -4,12 +4,13 @@ import { type Estimate, RunFolder, type Summary, type Undefined } from "../core/
 import { announceSkip } from "./_common.ts";
 import { note, print } from "./_io.ts";
 import { calibrationTune, TUNE_FLAGS } from "./calibration_tune.ts";
-import { evaluate, EVALUATE_FLAGS } from "./evaluate.ts";
+import { EVALUATE_FLAGS } from "./_evaluation.ts";
+import { evaluate } from "./evaluate.ts";
 import { defaultsOf, defineFlags, parseFlags, type Values } from "./_flags.ts";
 import { generateLabels, generateOutputs, LABEL_FLAGS, OUTPUT_FLAGS } from "./generate.ts";
 import { report, REPORT_FLAGS } from "./report.ts";
 import type { Session } from "./_session.ts";
-import { beforeAfterTable } from "./_table.ts";
+import { beforeAfterTable } from "./_metrics_table.ts";
 import { runTask, type Task } from "./_task.ts";
 
 /** The adapter's training on the embedded model: a small model takes a higher learning rate than the paper's. */

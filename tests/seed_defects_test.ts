@@ -46,7 +46,7 @@ import { FakeModel } from "@credence/credence/testing";
 import { loadTemperature, saveTemperature } from "../model/temperature_file.ts";
 import { collect } from "../tasks/_collect.ts";
 import { TUNE_FLAGS } from "../tasks/calibration_tune.ts";
-import { EVALUATE_FLAGS } from "../tasks/evaluate.ts";
+import { EVALUATE_FLAGS } from "../tasks/_evaluation.ts";
 import { chooseMode } from "../tasks/_modes.ts";
 import { Session } from "../tasks/_session.ts";
 import { OUTPUT_FLAGS } from "../tasks/generate.ts";

@@ -1,6 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import type { Evaluation } from "../../tasks/evaluate.ts";
-import { beforeAfterTable, cell, metricsTable, table, wideTable } from "../../tasks/_table.ts";
+import type { Evaluation } from "../../tasks/_evaluation.ts";
+import { beforeAfterTable, metricsTable } from "../../tasks/_metrics_table.ts";
+import { cell, table, wideTable } from "../../tasks/_table.ts";
 
 const EVALUATION: Evaluation = {
   dataset: "facts",

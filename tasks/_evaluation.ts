@@ -1,0 +1,326 @@
+/** The evaluation of one dataset and split: answers, labels, confidences and metrics, whichever of them there are not. */
+import { join } from "node:path";
+import {
+  type Calibrator,
+  createRng,
+  generateAnswers,
+  isLabeled,
+  type Json,
+  type Labeled,
+  type LanguageModel,
+  loadPrompts,
+  type Method,
+  type Metric,
+  type Options,
+  type Prediction,
+  type PromptStyle,
+  readJson,
+  type RunFolder,
+  type Split,
+  type StageInputs,
+  type StoredRow,
+  summarise,
+  type Summary,
+  UserError,
+  usesChat,
+  writeJsonAtomic,
+  writePredictions,
+} from "../core/mod.ts";
+import type { Agreement } from "./_agreement.ts";
+import { answerLogits } from "./_answer_logits.ts";
+import { collect } from "./_collect.ts";
+import {
+  aboutRun,
+  announceSkip,
+  CACHE_FLAG,
+  CHAT_FLAG,
+  chooseChat,
+  chooseDtype,
+  chooseStyle,
+  type ChosenDataset,
+  RUN_FLAGS,
+  SHUFFLE_FLAG,
+} from "./_common.ts";
+import type { TokenCount } from "./_counting_model.ts";
+import { defineFlags, type Values } from "./_flags.ts";
+import { judge } from "./_judge.ts";
+import { type ChosenLabeler, labelAll, type LabelUsage } from "./_labeler.ts";
+import { chooseMetrics } from "./_metrics.ts";
+import type { Mode } from "./_modes.ts";
+import { ProgressBar } from "./_progress.ts";
+import { loadScale } from "./_scale.ts";
+import type { Session } from "./_session.ts";
+
+/** Flags of `evaluate`. */
+export const EVALUATE_FLAGS = defineFlags({
+  "dataset": { type: "string", help: "as in offline:<run>/labels, facts or eval:mmlu", required: true },
+  "prompt-style": { type: "string", help: "how questions are worded: oe or choice", required: true },
+  ...RUN_FLAGS,
+  "query-peft-dir": {
+    type: "string",
+    help: "adapter that is asked: folder or hf:owner/name (the untuned model)",
+  },
+  "scale-temp": { type: "string", help: "query, probe or logits: calibrated as fitted beside the adapter" },
+  "mode": { type: "string", help: "preset of the research code, as in query or us_oe; flags win" },
+  "method": { type: "string", help: "method plugin (lora-prompt with an adapter, zero-shot without)" },
+  "metric": {
+    type: "string",
+    help: "metric to compute, or all (the usual ones and those of --plugin); repeatable",
+    repeatable: true,
+  },
+  "strategy": { type: "string", help: "labeler for answers without a label (substring)" },
+  "splits": { type: "string", help: "some of train,validation,test", default: "test" },
+  "eval-kshot": {
+    type: "number",
+    help: "worked examples in front of each question (the dataset's own)",
+    least: 0,
+  },
+  ...SHUFFLE_FLAG,
+  ...CHAT_FLAG,
+  "max-new-tokens": { type: "number", help: "tokens of an answer at most (the style's own)", least: 1 },
+  "batch-size": { type: "number", help: "rows at once", default: 32, least: 1 },
+  ...CACHE_FLAG,
+});
+
+/** Result of one dataset and split. */
+export interface Evaluation extends Summary {
+  readonly dataset: string;
+  readonly split: Split;
+  /** Folder with `predictions.csv` and `metrics.json`. */
+  readonly folder: string;
+  /** What the logits of the options say by themselves, where the mode asks for it. */
+  readonly answerLogits?: Summary;
+}
+
+type Flags = Values<typeof EVALUATE_FLAGS>;
+
+/** What is evaluated at once, and how. */
+export interface Part {
+  readonly chosen: ChosenDataset;
+  readonly split: Split;
+  readonly mode: Mode;
+  readonly method: Method;
+  readonly options: Options;
+  readonly labeler: ChosenLabeler;
+}
+
+/** Evaluates one split of a dataset, unless the run holds that evaluation. */
+export async function evaluateSplit(
+  session: Session,
+  flags: Flags,
+  run: RunFolder,
+  part: Part,
+  whenChanged: "refuse" | "redo",
+): Promise<{ readonly evaluation: Evaluation; readonly wasThere: boolean }> {
+  const { chosen, split } = part, name = `metrics/${chosen.name}/${split}`;
+  const folder = run.file("metrics", chosen.name.replace(/[^\w.-]+/g, "_"), split);
+  const setting = await settle(session, flags, part);
+  let spent: LabelUsage = {};
+  const outcome = await run.stage(name, {
+    inputs: setting.inputs,
+    whenChanged,
+    about: async () => ({
+      ...await aboutRun(session),
+      ...(Object.keys(spent).length > 0 && { labelling: spent }),
+    }),
+    work: () => compute(session, flags, { ...part, ...setting, folder }, (usage) => spent = usage),
+  });
+  if (outcome.skipped) announceSkip(name);
+  const stored = await readJson(join(folder, METRICS_FILE)) as Summary & Pick<Evaluation, "answerLogits">;
+  const { n, undecided, unscored, correct, groups, metrics, answerLogits } = stored;
+  const summary = { n, undecided, unscored, correct, groups, metrics, ...(answerLogits && { answerLogits }) };
+  return { evaluation: { dataset: chosen.name, split, folder, ...summary }, wasThere: outcome.skipped };
+}
+
+/** What the flags come to for one split. */
+interface Setting {
+  readonly style: PromptStyle;
+  readonly metrics: readonly Metric[];
+  readonly kshot: number;
+  readonly maxNewTokens: number;
+  /** Whether the model is asked in its chat template. */
+  readonly chat: boolean;
+  readonly checkpoint?: string;
+  readonly calibrator?: Calibrator;
+  /** Of the logits of the options. */
+  readonly temperature?: number;
+  /** All that decides the result, for `run.json`. */
+  readonly inputs: StageInputs;
+}
+
+async function settle(
+  session: Session,
+  flags: Flags,
+  { chosen, split, mode, method, options, labeler }: Part,
+): Promise<Setting> {
+  const { "model-name": modelName, "query-peft-dir": peft, "shuffle-choices": shuffleChoices } = flags;
+  const checkpoint = peft === undefined ? undefined : await session.adapterFolder(peft);
+  const style = chooseStyle(session, flags["prompt-style"]);
+  const metrics = chooseMetrics(session, flags.metric);
+  const kshot = flags["eval-kshot"] ?? chosen.dataset.evalKshot ?? 0;
+  const maxNewTokens = flags["max-new-tokens"] ?? mode.maxNewTokens ?? style.maxNewTokens;
+  const adapter = peft === undefined ? null : await session.describeAdapter(peft);
+  const { calibrator, temperature } = await loadScale(session, flags, checkpoint, method, options);
+  const model = await session.describeModel(modelName, chooseDtype(flags.dtype));
+  const chat = usesChat(await session.tokenizer(modelName), chooseChat(flags.chat));
+  const inputs = {
+    dataset: chosen.about,
+    split,
+    promptStyle: session.describe(style),
+    kshot,
+    ...(shuffleChoices === undefined ? {} : { shuffleChoices }),
+    ...(chat ? { chat } : {}),
+    maxNewTokens,
+    limit: flags.limit ?? null,
+    seed: flags.seed,
+    model,
+    adapter,
+    calibrator: (calibrator ?? null) as Json,
+    method: session.describe(method),
+    ...(method.train ? {} : { options: { ...options } as Json }),
+    labeler: labeler.about,
+    ...(Object.keys(labeler.options).length > 0 && { labelerOptions: labeler.options }),
+    metrics: metrics.map((metric) => session.describe(metric)),
+    ...(mode.answerLogits && { answerLogits: true }),
+  };
+  return { style, metrics, kshot, maxNewTokens, chat, checkpoint, calibrator, temperature, inputs };
+}
+
+const PREDICTIONS_FILE = "predictions.csv", METRICS_FILE = "metrics.json";
+
+/** A part with all that its flags come to, and where its files go. */
+interface Work extends Part, Setting {
+  readonly folder: string;
+}
+
+/**
+ * Has the model answer what is not answered, the labeler label what is not labelled, and the method judge it all.
+ *
+ * @param spend told what labels have cost
+ * @returns the files that it wrote
+ */
+async function compute(
+  session: Session,
+  flags: Flags,
+  work: Work,
+  spend: (usage: LabelUsage) => void,
+): Promise<string[]> {
+  const { chosen, split, mode, style, kshot, maxNewTokens, chat, labeler, folder, inputs } = work;
+  const { "batch-size": batchSize, "shuffle-choices": shuffleChoices, seed, limit } = flags;
+  const started = performance.now();
+  const { dataset, request } = chosen;
+  const rows = await loadPrompts({ dataset, request, split, style, kshot, seed, limit, shuffleChoices });
+  if (mode.stored) checkStored(rows, flags);
+  const model = await session.deferredModel(
+    flags["model-name"],
+    chooseDtype(flags.dtype),
+    flags["cache-dir"],
+  );
+  const measure = (labeled: readonly Labeled[], agreement?: Agreement) =>
+    judgeAll(flags, work, { model, labeled, agreement, started });
+  if (rows.every(isLabeled)) return await measure(rows);
+  const answers = {
+    journal: join(folder, "answers.journal"),
+    inputs,
+    total: rows.length,
+    title: `${chosen.name} answer`,
+    async *produce(todo: readonly number[]) {
+      // Answers that are there already are only labelled.
+      for (const index of todo) {
+        const { output } = rows[index];
+        if (output !== undefined) yield { index, value: output };
+      }
+      const open = todo.filter((index) => rows[index].output === undefined);
+      const asked = open.map((index) => rows[index]);
+      const generation = { maxNewTokens, batchSize, temperature: 0, topP: 1, seed, chat };
+      for await (const { index, answer } of generateAnswers(model, asked, style, generation)) {
+        yield { index: open[index], value: answer.output };
+      }
+    },
+  };
+  return await collect<string, string[]>(answers, async (outputs) => {
+    const answered = rows.map((row, index) => ({ ...row, output: outputs[index] }));
+    const kept = { journal: join(folder, "labels.journal"), inputs, title: `${chosen.name} label` };
+    return await labelAll({ answers: answered, labeler, seed, ...kept }, (labels, usage, agreement) => {
+      spend(usage);
+      return measure(answered.map((row, index) => ({ ...row, label: labels[index] })), agreement);
+    });
+  });
+}
+
+/** Labelled answers, and who is asked about them. */
+interface Answers {
+  readonly model: LanguageModel;
+  readonly labeled: readonly Labeled[];
+  readonly agreement?: Agreement;
+  /** When the evaluation began, in ms. */
+  readonly started: number;
+}
+
+/** Has the method judge labelled answers, and writes what it says and how good that is. */
+function judgeAll(flags: Flags, work: Work, answers: Answers): Promise<string[]> {
+  const { chosen, method, options, checkpoint, calibrator, style, chat, labeler, folder, inputs } = work;
+  const { "batch-size": batchSize, seed } = flags, { model, labeled } = answers;
+  const asked = { model, rows: labeled, method, options, checkpoint, calibrator, style, chat, labeler };
+  const kept = {
+    journal: join(folder, "confidences.journal"),
+    inputs,
+    title: `${chosen.name} confidence`,
+  };
+  return judge(
+    { ...asked, ...kept, batchSize, seed },
+    (predictions, tokens) => writeEvaluation(flags, work, answers, predictions, tokens),
+  );
+}
+
+async function writeEvaluation(
+  flags: Flags,
+  { chosen, split, mode, method, style, metrics, chat, calibrator, temperature, folder }: Work,
+  { model, labeled, agreement, started }: Answers,
+  predictions: readonly Prediction[],
+  tokens: TokenCount,
+): Promise<string[]> {
+  const { "batch-size": batchSize, seed } = flags;
+  const rng = () => createRng(seed).split("bootstrap");
+  const summary = summarise(predictions, metrics, rng());
+  using progress = new ProgressBar(`${chosen.name} options`);
+  const beside = mode.answerLogits &&
+    await answerLogits(model, labeled, { batchSize, progress, chat, temperature, metrics, rng: rng() });
+  const paths = [join(folder, PREDICTIONS_FILE), join(folder, METRICS_FILE)] as const;
+  await writePredictions(paths[0], predictions);
+  await writeJsonAtomic(paths[1], {
+    dataset: chosen.name,
+    split,
+    mode: flags.mode ?? null,
+    method: method.name,
+    promptStyle: style.name,
+    model: flags["model-name"],
+    adapter: flags["query-peft-dir"] ?? null,
+    calibrator: calibrator ?? null,
+    confidence: "P(correct)",
+    ...summary,
+    ...(beside && { answerLogits: beside }),
+    ...(agreement && { agreement }),
+    tokensPerQuestion: perQuestion(tokens, labeled.length),
+    seconds: Math.round((performance.now() - started) / 10) / 100,
+  });
+  return [...paths];
+}
+
+/** Tokens a question, to hundredths. */
+function perQuestion({ read, written, kept }: TokenCount, questions: number): TokenCount {
+  const mean = (tokens: number) => Math.round(100 * tokens / questions) / 100;
+  return { read: mean(read), written: mean(written), kept: mean(kept) };
+}
+
+/** Refuses rows without the scores that an earlier evaluation stored. */
+function checkStored(rows: readonly StoredRow[], { mode, dataset }: Flags): void {
+  const missing = rows.find(({ logits }) => logits === undefined);
+  if (!missing) return;
+  throw new UserError({
+    kind: "usage",
+    what: `Mode "${mode}" measures stored scores, but row ${missing.id} of ${dataset} has none`,
+    where: "--mode",
+    fix: "give a dataset of scores, as in offline_logits:<folder>, or use --mode=query",
+  });
+}
