@@ -39,7 +39,7 @@ import {
   zeros,
 } from "./ops.ts";
 import type { Angles } from "./ops.ts";
-import { dependsOnLength, type RopeFrequencies, ropeFrequencies, ropeTable } from "./rope.ts";
+import { RopeTables } from "./rope_tables.ts";
 
 /** What a layer keeps for its backward pass. */
 interface SavedLayer {
@@ -77,8 +77,7 @@ export class Llama {
   readonly weights: Weights;
   /** Width of a row of q, k and v side by side. */
   readonly #qkvWidth: number;
-  /** Angles of the first positions, by position. */
-  #table?: Tensor;
+  readonly #angles: RopeTables;
 
   constructor(gpu: Gpu, description: TransformerDescription, weights: Weights) {
     const { heads, kvHeads, headDim } = description;
@@ -86,6 +85,7 @@ export class Llama {
     this.description = description;
     this.weights = weights;
     this.#qkvWidth = (heads + 2 * kvHeads) * headDim;
+    this.#angles = new RopeTables(gpu, description);
   }
 
   /** Query heads that share a key/value head. */
@@ -103,7 +103,7 @@ export class Llama {
   forward(batch: PackedBatch, active?: ActiveAdapter, keep = false): Forward {
     const { gpu, weights, description: { normEpsilon: eps } } = this;
     const saved: SavedLayer[] = [];
-    const angles = this.#angles(batch);
+    const angles = this.#angles.of(batch);
     let x = embed(gpu, weights.embedding, batch.ids, batch.rows);
     weights.layers.forEach((layer, index) => {
       const last = index === weights.layers.length - 1;
@@ -112,7 +112,7 @@ export class Llama {
       else gpu.free(...tensorsOf(kept));
       x = y;
     });
-    this.#freeAngles(angles);
+    this.#angles.release(angles);
     const hidden = norm(gpu, x, weights.finalNorm, batch.outputRows, eps);
     if (keep) return { hidden, last: x, saved };
     gpu.free(x);
@@ -122,7 +122,7 @@ export class Llama {
   /** Puts keys and values of a batch into its cache; what no key or value depends on is not computed. */
   fill(batch: PackedBatch): void {
     const { gpu, weights: { embedding, layers } } = this;
-    const angles = this.#angles(batch);
+    const angles = this.#angles.of(batch);
     let x = embed(gpu, embedding, batch.ids, batch.rows);
     layers.slice(0, -1).forEach((layer, index) => {
       const { y, ...kept } = this.#block(layer, index, x, batch, angles, undefined, false);
@@ -130,7 +130,7 @@ export class Llama {
       x = y;
     });
     const { qkv } = this.#project(layers.at(-1)!, layers.length - 1, x, batch, angles, undefined);
-    this.#freeAngles(angles);
+    this.#angles.release(angles);
     gpu.free(x, qkv);
   }
 
@@ -143,7 +143,7 @@ export class Llama {
     const { gpu, weights, description: { normEpsilon: eps } } = this;
     const highest = Math.max(...layers);
     const states = new Map<number, Tensor>();
-    const angles = this.#angles(batch);
+    const angles = this.#angles.of(batch);
     let x = embed(gpu, weights.embedding, batch.ids, batch.rows);
     for (let layer = 0;; layer++) {
       // What the highest block gives are the output rows alone.
@@ -167,7 +167,7 @@ export class Llama {
       x = y;
     }
     if (![...states.values()].includes(x)) gpu.free(x);
-    this.#freeAngles(angles);
+    this.#angles.release(angles);
     return layers.map((layer) => states.get(layer)!);
   }
 
@@ -190,7 +190,7 @@ export class Llama {
     // dx is the gradient of the residual stream; each block adds its share to it, going backwards.
     let dx = zeros(gpu, "dx", adaptedOutputs, width);
     normBackward(gpu, forward.last!, weights.finalNorm, dHidden, dx, adaptedOutputs, eps);
-    const angles = this.#angles(batch);
+    const angles = this.#angles.of(batch);
     for (let index = weights.layers.length - 1; index >= 0; index--) {
       const layer = weights.layers[index], kept = forward.saved[index];
       const last = index === weights.layers.length - 1;
@@ -210,13 +210,13 @@ export class Llama {
       this.#attendBackward(layer, { ...context, active }, batch, angles, dAttended, dx, index > 0);
       gpu.free(...tensorsOf(kept));
     }
-    this.#freeAngles(angles);
+    this.#angles.release(angles);
     gpu.free(dx, forward.last!);
   }
 
   /** Frees the weights' companions; the weights belong to the caller. */
   free(): void {
-    if (this.#table) this.gpu.free(this.#table);
+    this.#angles.free();
   }
 
   /** One layer; with `prune`, only the output rows go beyond attention. */
@@ -511,43 +511,6 @@ export class Llama {
       window: windows?.[layer] || NO_WINDOW,
       scale: 1 / Math.sqrt(headDim),
     };
-  }
-
-  /** Where the angles of each row stand; a batch with a sequence whose length changes them has a table of its own. */
-  #angles({ rowPositions, rowLengths, positions }: PackedBatch): Angles {
-    const { gpu, description } = this;
-    if (rowLengths.some((length) => dependsOnLength(description, length))) {
-      const byLength = new Map<number, RopeFrequencies>();
-      const table = ropeTable(rowPositions, description.headDim / 2, (row) => {
-        const length = rowLengths[row];
-        const found = byLength.get(length) ?? ropeFrequencies(description, length);
-        byLength.set(length, found);
-        return found;
-      });
-      const rows = Uint32Array.from(rowPositions.keys());
-      return {
-        table: gpu.upload("angles", table, [rows.length, description.headDim / 2, 2]),
-        entries: gpu.upload("rows", rows),
-      };
-    }
-    const count = rowPositions.reduce((largest, position) => Math.max(largest, position + 1), 0);
-    return { table: this.#positionTable(count), entries: positions };
-  }
-
-  #freeAngles({ table, entries }: Angles): void {
-    if (table !== this.#table) this.gpu.free(table, entries);
-  }
-
-  /** Angles of at least so many positions; the table doubles when it is too short. */
-  #positionTable(positions: number): Tensor {
-    const { gpu, description } = this;
-    if (this.#table && this.#table.shape[0] >= positions) return this.#table;
-    const capacity = Math.max(positions, Math.min(description.contextLength, Math.max(256, 2 * positions)));
-    const frequencies = ropeFrequencies(description);
-    const half = description.headDim / 2;
-    const table = ropeTable([...Array(capacity).keys()], half, () => frequencies);
-    if (this.#table) gpu.free(this.#table);
-    return this.#table = gpu.upload("rope", table, [capacity, half, 2]);
   }
 }
 
