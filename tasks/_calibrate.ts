@@ -27,6 +27,9 @@ import { note } from "./_io.ts";
 /** What a checkpoint that holds a calibrator alone says of what it was fitted to. */
 const METHOD_FILE = "method_config.json";
 
+/** Rows below which a calibrator follows chance more than the model. */
+const FEW = 50;
+
 /** The calibrator that `--calibrator` names. @throws {UserError} of kind `usage` for another, or where none is fitted */
 export function chooseCalibrator(name: string | undefined, scale: boolean): Calibrator["kind"] {
   const usage = (what: string, fix: string) =>
@@ -61,11 +64,14 @@ export async function fitOn(
   const isMovable = ({ score }: ScoredRow) =>
     kind !== "temperature" || typeof score !== "number" || score % 1 !== 0;
   const labels = new Set(scored.map(({ label }) => label));
+  // Logits of all options are scaled by which of them is right, whatever was answered.
+  const isAboutOptions = ({ score }: ScoredRow) =>
+    kind === "temperature" && typeof score === "object" && "logits" in score;
   const problem = scored.length === 0
     ? `None of ${decided.length} validation rows has a confidence`
     : !scored.some(isMovable)
     ? `All ${scored.length} confidences are 0 or 1, which no temperature changes`
-    : kind !== "temperature" && labels.size < 2
+    : labels.size < 2 && !scored.every(isAboutOptions)
     ? `All ${scored.length} validation rows are labelled ${[...labels][0]}`
     : undefined;
   if (problem !== undefined) {
@@ -78,6 +84,11 @@ export async function fitOn(
     );
   }
   const fitted = fitCalibrator(kind, scored);
+  if (scored.length < FEW) {
+    note(
+      `The calibrator is fitted to ${scored.length} validation rows: it takes a hundred or more to be relied on.`,
+    );
+  }
   warn(fitted);
   return fitted;
 }

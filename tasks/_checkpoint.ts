@@ -13,11 +13,11 @@ const CALIBRATOR_FILES: readonly string[] = [TEMPERATURE_FILE, CALIBRATOR_FILE];
 
 /** Names of a checkpoint's files. @throws {UserError} of kind `data` for a folder that is none, but holds some */
 export async function checkpointFiles(folder: string): Promise<readonly string[]> {
-  if (!await exists(folder)) {
+  if (!await exists(folder) || !(await Deno.stat(folder)).isDirectory) {
     throw dataError(
       `There is no checkpoint ${folder}`,
       folder,
-      "check the path, or train with calibration-tune",
+      "check the path, or train with calibration-tune: a checkpoint is a folder",
     );
   }
   const files: string[] = [], steps: number[] = [];

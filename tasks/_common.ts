@@ -176,6 +176,7 @@ export async function findDatasets(
     if (!told.has(text)) note(text);
     told.add(text);
   };
+  if (promptStyle !== undefined) chooseStyle(session, promptStyle);
   const options = resolveOptions(plugin, given);
   const request: DatasetRequest = { argument, options, dataDir, promptStyle, warn };
   if (plugin.expand) {

@@ -43,6 +43,7 @@ import {
 } from "./_common.ts";
 import type { TokenCount } from "./_counting_model.ts";
 import { defineFlags, type Values } from "./_flags.ts";
+import { note } from "./_io.ts";
 import { judge } from "./_judge.ts";
 import { type ChosenLabeler, labelAll, type LabelUsage } from "./_labeler.ts";
 import { chooseMetrics } from "./_metrics.ts";
@@ -50,6 +51,9 @@ import type { Mode } from "./_modes.ts";
 import { ProgressBar } from "./_progress.ts";
 import { loadScale } from "./_scale.ts";
 import type { Session } from "./_session.ts";
+
+/** Labeler of answers without a label, unless another is named. */
+export const DEFAULT_STRATEGY = "substring";
 
 /** Flags of `evaluate`. */
 export const EVALUATE_FLAGS = defineFlags({
@@ -68,7 +72,7 @@ export const EVALUATE_FLAGS = defineFlags({
     help: "metric to compute, or all (the usual ones and those of --plugin); repeatable",
     repeatable: true,
   },
-  "strategy": { type: "string", help: "labeler for answers without a label (substring)" },
+  "strategy": { type: "string", help: `labeler for answers without a label (${DEFAULT_STRATEGY})` },
   "splits": { type: "string", help: "some of train,validation,test", default: "test" },
   "eval-kshot": {
     type: "number",
@@ -218,7 +222,13 @@ async function compute(
   );
   const measure = (labeled: readonly Labeled[], agreement?: Agreement) =>
     judgeAll(flags, work, { model, labeled, agreement, started });
-  if (rows.every(isLabeled)) return await measure(rows);
+  if (rows.every(isLabeled)) {
+    const isNamed = (flags.strategy ?? mode.strategy ?? DEFAULT_STRATEGY) !== DEFAULT_STRATEGY;
+    if (isNamed) {
+      note(`The answers of ${chosen.name} are labelled already: ${labeler.name} labels none of them.`);
+    }
+    return await measure(rows);
+  }
   const answers = {
     journal: join(folder, "answers.journal"),
     inputs,

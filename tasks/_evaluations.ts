@@ -9,7 +9,6 @@ import {
   readPredictions,
   type Split,
   type StageRecord,
-  suggestion,
   type Summary,
 } from "../core/mod.ts";
 import { type StoredCalibrator, storedCalibrator } from "./_calibrator_text.ts";
@@ -85,16 +84,19 @@ async function evaluationFolders(logDir: string): Promise<string[]> {
     }
   }
   if (folders.length === 0) {
-    const siblings: string[] = [];
-    for await (const { name, isDirectory } of readDirOrNothing(logDir)) {
-      if (isDirectory) siblings.push(`${logDir}/${name}`);
+    const inside: string[] = [];
+    for await (const { name } of readDirOrNothing(logDir)) {
+      const folder = join(logDir, name);
+      if (await exists(join(folder, "metrics"))) inside.push(folder);
     }
-    const fix = siblings.length > 0 ? suggestion(logDir, siblings.sort()) : "run deno task evaluate first";
+    const fix = inside.length > 0
+      ? `name one in it: ${inside.sort().join(", ")}`
+      : "run deno task evaluate first";
     throw dataError(`There is no evaluation in ${logDir}`, root, fix);
   }
   return folders.sort();
 }
 
 async function* readDirOrNothing(path: string): AsyncIterable<Deno.DirEntry> {
-  if (await exists(path)) yield* Deno.readDir(path);
+  if (await exists(path) && (await Deno.stat(path)).isDirectory) yield* Deno.readDir(path);
 }

@@ -246,12 +246,11 @@ export class MatrixStages {
         "method": method.plugin,
         "query-peft-dir": checkpoint,
         "metric": metricsOf(this.#session, this.#file),
-        strategy,
         "log-dir": run.path,
       },
       run,
       "redo",
-      { method: method.evaluate.options, labeler: labelerOptions },
+      { method: method.evaluate.options, labeler: labelerOptions, strategy },
     );
   }
 

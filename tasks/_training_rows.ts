@@ -45,6 +45,18 @@ export async function validationRows(
   return rows;
 }
 
+/** Refuses rows that no calibrator can be fitted to, before something is trained for it. */
+export function checkFittable(rows: readonly Labeled[], { name }: ChosenDataset): void {
+  const decided = rows.filter(({ label }) => label !== null),
+    labels = new Set(decided.map(({ label }) => label));
+  if (labels.size === 2) return;
+  throw dataError(
+    `All ${decided.length} validation rows are labelled ${[...labels][0]}`,
+    `${name}, needed for --scale-temp`,
+    "label more validation rows, or leave --scale-temp out",
+  );
+}
+
 /** Rows that an earlier stage labelled, or those of a dataset that makes up answers and labels. */
 export async function labeledRows(
   session: Session,

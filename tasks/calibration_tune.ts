@@ -42,7 +42,7 @@ import type { Session } from "./_session.ts";
 import { chooseLabeler, LabelerOnDemand, peekLabeler } from "./_labeler.ts";
 import { runTask, type Task } from "./_task.ts";
 import { LOG_FILES, TrainingLog } from "./_training_log.ts";
-import { labeledRows, validationRows, wordingOf } from "./_training_rows.ts";
+import { checkFittable, labeledRows, validationRows, wordingOf } from "./_training_rows.ts";
 
 /** The method that is trained, unless another is named. */
 const METHOD = "lora-prompt";
@@ -162,6 +162,7 @@ async function train(
         train: await labeledRows(session, chosen, "train", flags),
         validation: await validationRows(session, chosen, flags, flags["scale-temp"]),
       };
+      if (flags["scale-temp"]) checkFittable(rows.validation, chosen);
       const model = await session.deferredModel(modelName, chooseDtype(flags.dtype), flags["cache-dir"]);
       using log = new TrainingLog(run.path);
       using progress = new ProgressBar("train", "steps");

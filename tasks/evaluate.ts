@@ -2,7 +2,7 @@
 import { resolveOptions, type RunFolder, type TaskMeans } from "../core/mod.ts";
 import { checkCheckpoint, noteStyle } from "./_checkpoint.ts";
 import { chooseDatasets, chooseSplits, chooseStyle, openRun } from "./_common.ts";
-import { EVALUATE_FLAGS, evaluateSplit, type Evaluation } from "./_evaluation.ts";
+import { DEFAULT_STRATEGY, EVALUATE_FLAGS, evaluateSplit, type Evaluation } from "./_evaluation.ts";
 import { type FlagSet, parseFlags, peekFlag, type Values } from "./_flags.ts";
 import { print } from "./_io.ts";
 import { chooseLabeler, peekLabeler } from "./_labeler.ts";
@@ -28,6 +28,8 @@ export interface GivenOptions {
   /** Those of a method that does not train; what a checkpoint was trained with is in it. */
   readonly method?: Readonly<Record<string, unknown>>;
   readonly labeler?: Readonly<Record<string, unknown>>;
+  /** The labeler that has labelled the answers, and by which a method may compare others with them. */
+  readonly strategy?: string;
   readonly dataset?: Readonly<Record<string, unknown>>;
 }
 
@@ -49,7 +51,11 @@ export async function evaluate(
   checkScale(flags["scale-temp"], method.name, flags["query-peft-dir"] !== undefined, mode.answerLogits);
   const preset = method.name === mode.method ? mode.options : {};
   const options = resolveOptions(method, { ...preset, ...given.method });
-  const labeler = await chooseLabeler(session, flags.strategy ?? strategyOf(mode), given.labeler ?? {});
+  const labeler = await chooseLabeler(
+    session,
+    flags.strategy ?? given.strategy ?? strategyOf(mode),
+    given.labeler ?? {},
+  );
   const datasets = await chooseDatasets(session, flags.dataset, {
     dataDir: flags["data-dir"],
     promptStyle: style.name,
@@ -78,7 +84,7 @@ export async function evaluate(
 const methodOf = ({ method }: Mode, hasAdapter: boolean) =>
   method ?? (hasAdapter ? "lora-prompt" : "zero-shot");
 
-const strategyOf = ({ strategy = "substring" }: Mode) => strategy;
+const strategyOf = ({ strategy = DEFAULT_STRATEGY }: Mode) => strategy;
 
 /** The plugins that a command line means, whose options are flags too. */
 async function peekPlugins(args: readonly string[], session: Session) {

@@ -7,12 +7,14 @@ export async function checkUntrained(method: string, checkpoint: string | undefi
   if (checkpoint === undefined) return;
   for (const name of ["adapter_config.json", "classifier_model.safetensors", "classifier_model.bin"]) {
     if (!await exists(join(checkpoint, name))) continue;
-    const is = name.startsWith("adapter") ? "an adapter" : "a classifier";
+    const [is, wrote] = name.startsWith("adapter")
+      ? ["an adapter", "lora-prompt"]
+      : ["a classifier", "probe"];
     throw new UserError({
       kind: "usage",
       what: `Method "${method}" asks the untuned model, but the checkpoint holds ${is}`,
       where: checkpoint,
-      fix: "leave --query-peft-dir out, or give the --method that wrote it, as in --method=lora-prompt",
+      fix: `leave --query-peft-dir out, or give the --method that wrote it, as in --method=${wrote}`,
     });
   }
 }

@@ -80,7 +80,8 @@ gpuTest(
         "--calibrator=platt",
         `--log-dir=${folder}/run`,
       ];
-      const { stdout } = await succeed("calibration-tune", tune);
+      const { stdout, stderr } = await succeed("calibration-tune", tune);
+      assertStringIncludes(stderr, "fitted to 12 validation rows");
       const checkpoint = join(folder, "run", "checkpoint-0");
       assertStringIncludes(stdout, `calibrator in ${checkpoint}, platt, slope `);
       const files = Array.from(Deno.readDirSync(checkpoint), ({ name }) => name);
@@ -177,6 +178,7 @@ for (
       what: 'did you mean "platt"?',
     },
     { task: "calibration-tune", args: ["--calibrator=platt"], code: 2, what: "No calibrator is fitted" },
+    { task: "calibration-tune", args: ["--prompt-style=ao"], code: 2, what: 'Unknown prompt-style "ao"' },
     {
       task: "calibration-tune",
       args: ["--method=logits"],
@@ -236,5 +238,10 @@ gpuTest(
       const { code, stderr } = await run("calibration-tune", args);
       assertEquals(code, 4, stderr);
       assertStringIncludes(stderr, "All 12 validation rows are labelled 1");
+      const training = [...labels, "--max-steps=2", "--scale-temp", `--log-dir=${folder}/trained`];
+      const early = await run("calibration-tune", training);
+      assertEquals(early.code, 4, early.stderr);
+      assertStringIncludes(early.stderr, "All 12 validation rows are labelled 1");
+      assertEquals(await exists(join(folder, "trained", "checkpoint-2")), false);
     }),
 );

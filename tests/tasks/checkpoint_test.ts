@@ -80,3 +80,10 @@ Deno.test("checkCheckpoint() tells that an adapter names another model where it 
     const [told] = await toldOf(folder);
     assertEquals(told, `${folder} is for the model some/model; that this is facts cannot be checked.`);
   }));
+
+Deno.test("checkpointFingerprint() refuses a file where a checkpoint's folder is wanted", () =>
+  withFolder(async (folder) => {
+    const path = join(folder, "adapter_model.safetensors");
+    await Deno.writeTextFile(path, "");
+    await assertRejects(() => checkpointFingerprint(path), UserError, `There is no checkpoint ${path}`);
+  }));

@@ -82,5 +82,11 @@ Deno.test("compare refuses runs that judge different answers, and one run alone"
     const nothing = await run("compare", [first, join(folder, "elsewhere")]);
     assertEquals(nothing.code, 4);
     assertStringIncludes(nothing.stderr, "There is no evaluation");
+    await Deno.mkdir(join(folder, "labels"));
+    const above = await run("compare", [first, folder]);
+    assertStringIncludes(above.stderr, `name one in it: ${first}, ${other}\n`);
+    const file = await run("compare", [join(first, "metrics", "made", "test", "metrics.json"), other]);
+    assertEquals(file.code, 4);
+    assertStringIncludes(file.stderr, "There is no evaluation");
   });
 });

@@ -176,7 +176,7 @@ gpuTest(
 );
 
 gpuTest("matrix does what it can where a cell's data is wrong, shows a dash there, and ends with 4", () => {
-  // One row in twelve: all training rows have the same label.
+  // One row of 24: all rows have the same label.
   const grids = [{ ...MATRIX.grids[1], fraction: [0.04, 1] }];
   return withMatrix(async (file, place) => {
     const { code, stdout, stderr } = await run("matrix", [file, place]);
@@ -184,7 +184,7 @@ gpuTest("matrix does what it can where a cell's data is wrong, shows a dash ther
     assertMatch(stdout, /lora-prompt +– +0\.\d+ \/ /);
     assertMatch(
       stderr,
-      /\n2 of 6 stages could not be done, the first because: All training rows are labelled [01]\n/,
+      /\n2 of 6 stages could not be done, the first because: All 1 validation rows are labelled [01]\n/,
     );
   }, { ...MATRIX, grids });
 });

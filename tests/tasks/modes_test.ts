@@ -209,6 +209,14 @@ gpuTest(
     }),
 );
 
+gpuTest("evaluate says where the labeler of a mode has nothing to label", () =>
+  withFolder(async (folder) => {
+    const labels = `--dataset=offline:${await writeLabels(folder, 4)}`;
+    const rest = ["--prompt-style=oe", "--model-name=facts", "--metric=accuracy", `--log-dir=${folder}/run`];
+    const { stderr } = await succeed("evaluate", [labels, ...rest, "--mode=oe_exact-match"]);
+    assertStringIncludes(stderr, "are labelled already: exact-match labels none of them");
+  }));
+
 for (
   const [args, code, what] of [
     [["--mode=cc_oe"], 2, "contextual calibration"],

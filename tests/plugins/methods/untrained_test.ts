@@ -4,10 +4,10 @@ import { checkUntrained } from "../../../plugins/methods/untrained.ts";
 import { withFolder, writeFiles } from "../_folders.ts";
 
 for (
-  const [file, what] of [
-    ["adapter_config.json", "an adapter"],
-    ["classifier_model.safetensors", "a classifier"],
-    ["classifier_model.bin", "a classifier"],
+  const [file, what, wrote] of [
+    ["adapter_config.json", "an adapter", "lora-prompt"],
+    ["classifier_model.safetensors", "a classifier", "probe"],
+    ["classifier_model.bin", "a classifier", "probe"],
   ]
 ) {
   Deno.test(`checkUntrained() refuses a checkpoint with ${file}, which would not be used`, () =>
@@ -16,6 +16,7 @@ for (
       const error = await assertRejects(() => checkUntrained("some", folder), UserError);
       assertEquals([error.kind, error.where], ["usage", folder]);
       assertStringIncludes(error.what, `"some" asks the untuned model, but the checkpoint holds ${what}`);
+      assertStringIncludes(error.fix, `--method=${wrote}`);
     }));
 }
 
