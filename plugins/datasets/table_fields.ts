@@ -126,6 +126,9 @@ export function guessFields(columns: readonly string[], where: string, undivided
   const find = (names: readonly string[]) =>
     names.map((name) => simple.get(name)).find((column) => column !== undefined);
   const question = find(USUAL.question), answer = find(USUAL.answer);
+  if (columns.length === 0) {
+    throw dataError("There is no row that says what the columns are", where, "put questions into it");
+  }
   if (question === undefined || answer === undefined) {
     throw dataError(
       `No column is called ${question === undefined ? "question" : "answer"}, nor what is usual for it`,
@@ -195,12 +198,12 @@ export function readQuestion(fields: TableFields, row: DataRow): TableQuestion {
   };
 }
 
-/** The value at a path; null where a structure on the way is missing. @throws {UserError} of kind `data` for no column */
+/** The value at a path; null where there is none, or no structure on the way. @throws {UserError} of kind `data` for no column */
 export function valueAt({ values, where }: DataRow, path: string): unknown {
   // A column may have a dot in its own name.
-  if (Object.hasOwn(values, path)) return values[path];
+  const names = Object.hasOwn(values, path) ? [path] : path.split(".");
   let value: unknown = values;
-  for (const name of path.split(".")) {
+  for (const name of names) {
     if (value === null) return null;
     if (typeof value !== "object" || Array.isArray(value) || !Object.hasOwn(value, name)) {
       throw dataError(
@@ -211,11 +214,14 @@ export function valueAt({ values, where }: DataRow, path: string): unknown {
     }
     value = (value as Record<string, unknown>)[name];
   }
-  return value ?? null;
+  // What is missing among numbers, pandas writes as none.
+  return Number.isNaN(value) ? null : value ?? null;
 }
 
 /** A value in a message, cut where it is long. */
 function show(value: unknown): string {
+  if (value instanceof Uint8Array) return `${value.length} bytes that are no UTF-8 text`;
+  if (value instanceof Date) return `a date (${value.toISOString()})`;
   let text: string;
   try {
     text = JSON.stringify(value) ?? String(value);
@@ -243,7 +249,7 @@ function textOf(value: unknown, path: string, { where }: DataRow): string {
   throw dataError(
     `Column "${path}" is ${show(value)}`,
     where,
-    "it must be a text, or name the part of it: column.part",
+    "it must be a text; of a structure, name the part that is one: column.part",
   );
 }
 

@@ -1,8 +1,9 @@
 /** Files on this machine: bytes anywhere in them, and their text from front to back. */
 import { pipeline, Readable } from "node:stream";
-import { createGunzip, createZstdDecompress } from "node:zlib";
+import { createGunzip } from "node:zlib";
 import { dataError } from "../../../core/mod.ts";
 import type { ByteSource } from "./pages.ts";
+import { isZstd, unpackZstd } from "./zstd.ts";
 
 /** Bytes that are fetched at once, also where fewer are asked for. */
 const BLOCK = 1 << 20;
@@ -71,18 +72,15 @@ function decode(decoder: TextDecoder, path: string, bytes?: Uint8Array): string 
 
 async function* unpacked(path: string, file: OpenFile): AsyncIterable<Uint8Array> {
   const head = await file.read(0, Math.min(4, file.byteLength));
-  const begins = (...bytes: readonly number[]) => bytes.every((byte, index) => head[index] === byte);
-  const [name, unpack] = begins(0x1f, 0x8b)
-    ? ["gzip", createGunzip()]
-    : begins(0x28, 0xb5, 0x2f, 0xfd)
-    ? ["zstd", createZstdDecompress()]
+  const [name, unpack] = head[0] === 0x1f && head[1] === 0x8b
+    ? ["gzip", unpackGzip(file)]
+    : isZstd(head)
+    ? ["zstd", unpackZstd(file)]
     : [];
   if (unpack === undefined) {
     yield* blocksOf(file);
     return;
   }
-  // An error ends the last of them, where it is thrown.
-  pipeline(Readable.from(blocksOf(file)), unpack, () => {});
   let bytes = 0;
   try {
     for await (const piece of unpack) {
@@ -101,6 +99,13 @@ async function* unpacked(path: string, file: OpenFile): AsyncIterable<Uint8Array
       error,
     );
   }
+}
+
+function unpackGzip(file: OpenFile): AsyncIterable<Uint8Array> {
+  const unpack = createGunzip();
+  // An error ends the last of them, where it is thrown.
+  pipeline(Readable.from(blocksOf(file)), unpack, () => {});
+  return unpack;
 }
 
 async function* blocksOf(file: OpenFile): AsyncIterable<Uint8Array> {

@@ -92,6 +92,10 @@ for (
 }
 
 Deno.test("guessFields() says what it has found, and what to do, where it cannot know", () => {
+  assertEquals(
+    refused(() => guessFields([], "a.jsonl")).what,
+    "There is no row that says what the columns are",
+  );
   const error = refused(() => guessFields(["text", "answer"], "a.csv"));
   assertEquals(error.what, "No column is called question, nor what is usual for it");
   assertEquals(error.where, "a.csv, with the columns text, answer");
@@ -181,6 +185,19 @@ for (
   const [why, values, what, fix] of [
     ["a column that is missing", { q: "?", a: "A" }, 'Column "c" is missing', "the columns are q, a"],
     ["an empty question", rows({ q: "" }), 'Column "q" is empty', "fill it in, or leave the row out"],
+    ["a question that is no number", rows({ q: NaN }), 'Column "q" is empty', "fill it in"],
+    [
+      "a question in another encoding",
+      rows({ q: Uint8Array.of(0xff, 0xfe) }),
+      'Column "q" is 2 bytes that are no UTF-8 text',
+      "it must be a text",
+    ],
+    [
+      "a question that is a date",
+      rows({ q: new Date(0) }),
+      'Column "q" is a date (1970-01-01T00:00:00.000Z)',
+      "it must be a text",
+    ],
     ["a question of the wrong type", rows({ q: ["?"] }), 'Column "q" is ["?"]', "it must be a text"],
     [
       "choices that are one text",

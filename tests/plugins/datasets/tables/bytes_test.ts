@@ -45,7 +45,9 @@ Deno.test("readTextPieces() gives the text of a file that is plain or compressed
   assertEquals(await textOf(gzipSync(bytes)), TEXT);
   assertEquals(await textOf(zstdCompressSync(bytes)), TEXT);
   // As `cat a.gz b.gz` makes it.
-  assertEquals(await textOf(new Uint8Array(halves.flatMap((half) => [...gzipSync(half)]))), TEXT);
+  for (const pack of [gzipSync, zstdCompressSync]) {
+    assertEquals(await textOf(new Uint8Array(halves.flatMap((half) => [...pack(half)]))), TEXT);
+  }
 });
 
 Deno.test("readTextPieces() leaves a byte order mark out", async () => {
@@ -59,6 +61,7 @@ for (
     ["that ends within a character", Uint8Array.of(97, 0xf0, 0x9f), "not UTF-8"],
     ["whose gzip was cut", gzipSync(new TextEncoder().encode(TEXT)).subarray(0, -20), "gzip"],
     ["whose gzip is damaged", gzipSync(new TextEncoder().encode(TEXT)).fill(7, 20, 40), "gzip"],
+    ["whose zstd was cut", zstdCompressSync(new TextEncoder().encode(TEXT)).subarray(0, -20), "zstd"],
     ["whose zstd is damaged", zstdCompressSync(new TextEncoder().encode(TEXT)).fill(7, 5, 40), "zstd"],
   ] as const
 ) {
@@ -70,10 +73,12 @@ for (
 }
 
 Deno.test("readTextPieces() closes the file when the reader stops early", async () => {
-  await withFile(gzipSync(new TextEncoder().encode(TEXT)), async (path) => {
-    for await (const piece of readTextPieces(path)) {
-      assertEquals(piece.startsWith("Ü"), true);
-      break;
-    }
-  });
+  for (const pack of [gzipSync, zstdCompressSync]) {
+    await withFile(pack(new TextEncoder().encode(TEXT)), async (path) => {
+      for await (const piece of readTextPieces(path)) {
+        assertEquals(piece.startsWith("Ü"), true);
+        break;
+      }
+    });
+  }
 });
