@@ -86,7 +86,7 @@ export function riskCoverageChart(
     riskCoverage(pairs).map((point) => ({ run: title, ...point }))
   );
   return draw({
-    width: 2 * WIDTH,
+    width: 1.6 * WIDTH,
     height: HEIGHT,
     data: { values },
     mark: { type: "line", interpolate: "step-before" },
@@ -98,14 +98,23 @@ export function riskCoverageChart(
         axis: { title: "share of questions answered", ...SHARE },
       },
       y: { field: "risk", type: "quantitative", axis: { title: "share of wrong answers", ...SHARE } },
-      color: { field: "run", type: "nominal", sort: runs.map(({ title }) => title), legend: { title: null } },
+      color: {
+        field: "run",
+        type: "nominal",
+        sort: runs.map(({ title }) => title),
+        legend: { title: null, orient: "top" },
+      },
     },
   });
 }
 
 async function draw(chart: Record<string, unknown>): Promise<string> {
   const [vega, lite] = await Promise.all([import("vega"), import("vega-lite")]);
-  const spec = { $schema: "https://vega.github.io/schema/vega-lite/v6.json", background: "white", ...chart };
+  const spec = {
+    $schema: "https://vega.github.io/schema/vega-lite/v6.json",
+    background: "transparent",
+    ...chart,
+  };
   const view = new vega.View(vega.parse(lite.compile(spec as Parameters<typeof lite.compile>[0]).spec), {
     renderer: "none",
   });

@@ -57,26 +57,26 @@ export const DEFAULT_STRATEGY = "substring";
 
 /** Flags of `evaluate`. */
 export const EVALUATE_FLAGS = defineFlags({
-  "dataset": { type: "string", help: "as in offline:<run>/labels, facts or eval:mmlu", required: true },
+  "dataset": { type: "string", help: "offline:<run>/labels, facts, eval:mmlu …", required: true },
   "prompt-style": { type: "string", help: "how questions are worded: oe or choice", required: true },
   ...RUN_FLAGS,
   "query-peft-dir": {
     type: "string",
-    help: "adapter that is asked: folder or hf:owner/name (the untuned model)",
+    help: "adapter to ask: a folder or hf:owner/name (none)",
   },
-  "scale-temp": { type: "string", help: "query, probe or logits: calibrated as fitted beside the adapter" },
-  "mode": { type: "string", help: "preset of the research code, as in query or us_oe; flags win" },
-  "method": { type: "string", help: "method plugin (lora-prompt with an adapter, zero-shot without)" },
+  "scale-temp": { type: "string", help: "query, probe, logits: apply what was fitted to it" },
+  "mode": { type: "string", help: "preset, as in query or us_oe; flags given win" },
+  "method": { type: "string", help: "method (lora-prompt with an adapter, else zero-shot)" },
   "metric": {
     type: "string",
-    help: "metric to compute, or all (the usual ones and those of --plugin); repeatable",
+    help: "metric, or all; repeatable (the usual, --plugin's)",
     repeatable: true,
   },
   "strategy": { type: "string", help: `labeler for answers without a label (${DEFAULT_STRATEGY})` },
   "splits": { type: "string", help: "some of train,validation,test", default: "test" },
   "eval-kshot": {
     type: "number",
-    help: "worked examples in front of each question (the dataset's own)",
+    help: "worked examples before each (the dataset's own)",
     least: 0,
   },
   ...SHUFFLE_FLAG,

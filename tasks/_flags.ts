@@ -13,6 +13,8 @@ export interface Flag {
   readonly required?: boolean;
   /** May be given several times; its value is a list of texts. */
   readonly repeatable?: boolean;
+  /** Name of the plugin whose option it is; absent for the task's own flags. */
+  readonly optionOf?: string;
 }
 
 /** Flags of a task, by name without dashes, as in `model-name`. */
@@ -45,6 +47,20 @@ const COMMON_FLAGS: FlagSet = {
   "help": { type: "boolean", help: "show this" },
 };
 
+/** Flags of the research code that have no namesake here, and what to do instead. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  "embedding-model-name": "leave it out; classifier-tune reads the model's own hidden states",
+  "hf-hub-id": "give --repo=<owner>/<name>",
+  "hf-token": "set HF_TOKEN in the environment",
+  "int8": "give --dtype=int8; without it the weights stay as they are stored",
+  "num-workers": "leave it out; rows are read as they are needed",
+  "peft-dir": "give --query-peft-dir, the adapter that is asked; answers are those of the model itself",
+  "use-dataset-cache": "leave it out; what was downloaded, answered and computed is always used again",
+  "use-query-only": "leave it out; the adapter acts on the question about the answer alone",
+  "use-temp": "give --scale-temp=query",
+  "with-classifier": "give --mode=class, or --method=probe; the classifier is that of --query-peft-dir",
+};
+
 /**
  * Reads a command line.
  *
@@ -67,8 +83,11 @@ export function parseFlags<S extends FlagSet>(
     unknown(arg: string, key?: string) {
       if (key === undefined) throw usage(`Unexpected argument "${arg}"`, "give values as --flag=value");
       const known = Object.keys({ ...all, ...COMMON_FLAGS }).map((name) => `--${name}`).toSorted();
-      const [flag] = arg.split("=");
-      throw usage(`Unknown flag "${flag}"`, suggestion(flag, known));
+      const [flag] = arg.split("="), name = flag.replace(/^--(no-)?/, "");
+      throw usage(
+        `Unknown flag "${flag}"`,
+        Object.hasOwn(ELSEWHERE, name) ? ELSEWHERE[name] : suggestion(flag, known),
+      );
     },
   });
   const textsOf = (name: string) => parsed[name] as readonly string[] | undefined ?? [];
@@ -77,7 +96,8 @@ export function parseFlags<S extends FlagSet>(
     if (text === "") throw usage(`--${name} has no value`, `give it as ${form(name, flag)}`);
     if (flag.type === "string") return text;
     if (flag.type === "boolean") {
-      if (text === "true" || text === "false") return text === "true";
+      // Python writes them in capitals.
+      if (/^([Tt]rue|[Ff]alse)$/.test(text)) return text.toLowerCase() === "true";
       throw usage(`--${name} is "${text}"`, `give --${name} or --no-${name}`);
     }
     const number = text.trim() === "" ? NaN : Number(text);
@@ -139,10 +159,24 @@ function absent(
 /** Width of the column of flags: what is longer has its help behind it, or on the next line. */
 const COLUMN = 24;
 
-/** The lines of `--help` for a set of flags, none longer than `width`. */
+/** The lines of `--help` for a set of flags, none longer than `width`; those of plugins stand by themselves. */
 export function describeFlags(flags: FlagSet, width = 80): string {
-  const rows = Object.entries({ ...flags, ...COMMON_FLAGS }).map(([name, flag]) => {
-    const note = flag.required ? " (required)" : flag.default !== undefined ? ` (${flag.default})` : "";
+  const own = Object.entries(flags).filter(([, { optionOf }]) => optionOf === undefined);
+  const plugins = new Set(Object.values(flags).flatMap(({ optionOf }) => optionOf ?? []));
+  return [
+    describeGroup([...own, ...Object.entries(COMMON_FLAGS)], width),
+    ...[...plugins].map((plugin) => {
+      const options = Object.entries(flags).filter(([, { optionOf }]) => optionOf === plugin);
+      return `Options of ${plugin}:\n${describeGroup(options, width)}`;
+    }),
+  ].join("\n\n");
+}
+
+function describeGroup(flags: readonly (readonly [name: string, flag: Flag])[], width: number): string {
+  const rows = flags.map(([name, flag]) => {
+    // A switch that is off when it is not given need not say so.
+    const shown = flag.default !== undefined && flag.default !== false;
+    const note = flag.required ? " (required)" : shown ? ` (${flag.default})` : "";
     return [form(name, flag), `${flag.help}${note}`];
   });
   const left = Math.min(COLUMN, Math.max(...rows.map(([flag]) => flag.length)));

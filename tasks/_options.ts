@@ -11,6 +11,7 @@ export function optionFlags(plugin: Plugin | undefined): FlagSet {
       type: typeof value === "number" ? "number" : typeof value === "boolean" ? "boolean" : "string",
       help: (plugin.help as Readonly<Record<string, string>> | undefined)?.[key] ??
         `option of ${plugin.name}`,
+      optionOf: plugin.name,
       // An empty text stands for what is not there, which help need not show.
       default: value === "" ? undefined : Array.isArray(value) ? value.join(",") : value,
     }]),

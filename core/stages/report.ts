@@ -59,6 +59,7 @@ export async function renderReport(
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>${escape(heading)}</title>
 <style>${STYLE}</style>
 </head>
@@ -68,7 +69,7 @@ ${metricRows(runs, metrics)}
 ${verdicts(runs)}
 <h2>Reliability</h2>
 <p>How often answers of a given confidence are correct. On the diagonal, confidence can be taken at its word. Bars are
-95 % intervals; the strip below counts the answers.</p>
+95&nbsp;% intervals; the strip below counts the answers.</p>
 <div class="charts">${diagrams.map((svg) => `<figure>${svg}</figure>`).join("\n")}</div>
 <h2>Risk and coverage</h2>
 <p>Share of wrong answers among those that remain when the least confident ones are withheld.</p>
@@ -104,7 +105,7 @@ function metricRows(
     return metric === undefined ? [] : [`<dt>${escape(name)}</dt><dd>${escape(metric.description)}</dd>`];
   });
   return `${table(["", ...runs.map(({ title }) => title)], [...counts, ...rows])}
-<p class="note">Brackets hold 95 % intervals, by bootstrap over ${
+<p class="note">Brackets hold 95&nbsp;% intervals, by bootstrap over ${
     resampled(runs)
   }. Confidence is P(correct), the
 probability that the answer is right. Arrows point to the good end of a scale.</p>
@@ -170,9 +171,9 @@ function parts({ title, parts = [], means }: ReportedRun): string {
   const meanRows = means
     ? [meanRow("mean over datasets", means.unweighted), meanRow("mean over questions", means.weighted)]
     : [];
-  return `<h2>Dataset by dataset: ${escape(title)}</h2>\n<div class="wide">${
+  return `<h2>Dataset by dataset: ${escape(title)}</h2>\n${
     table(["dataset", "N", ...names], [...rows, ...meanRows])
-  }</div>`;
+  }`;
 }
 
 /** How good the labeler is, and what the metrics would be without its errors. */
@@ -204,7 +205,7 @@ ${
   }
 ${table(["", "by the labeler", "corrected"], corrected)}
 <p class="note">Corrected is what a human's decisions on all answers would give, estimated from the sample. Brackets
-hold 95 % intervals, which cover the choice of the questions and of the sample.</p>`;
+hold 95&nbsp;% intervals, which cover the choice of the questions and of the sample.</p>`;
 }
 
 /** A row with a confidence. */
@@ -246,7 +247,7 @@ function table(header: readonly string[], rows: readonly (readonly string[])[]):
   const body = rows.map((row) => `<tr>${row.map((text) => `<td>${escape(text)}</td>`).join("")}</tr>`).join(
     "\n",
   );
-  return `<table><thead><tr>${head}</tr></thead>\n<tbody>${body}</tbody></table>`;
+  return `<div class="wide"><table><thead><tr>${head}</tr></thead>\n<tbody>${body}</tbody></table></div>`;
 }
 
 /** Questions and answers come from models and strangers' files, so nothing of them may act as HTML. */
@@ -254,11 +255,18 @@ function escape(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
+// Charts come with black text and grey lines of their own, which would not show on a dark page.
 const STYLE = `
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+:root { --ink: #222; --faint: #555; --line: #ddd; --page: #fff; }
+@media (prefers-color-scheme: dark) { :root { --ink: #ddd; --faint: #aaa; --line: #444; --page: #1a1a1a; } }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+body { color: var(--ink); background: var(--page); }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #ddd; vertical-align: top; white-space: pre-line; }
-.charts { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; } .note { color: #555; font-size: .9rem; }
-svg { max-width: 100%; height: auto; } .wide { overflow-x: auto; } dt { font-weight: 600; } dd { margin: 0 0 .4rem; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; } .wide { overflow-x: auto; margin: 1rem 0; }
+th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td { white-space: pre-line; } dt { font-weight: 600; } dd { margin: 0 0 .4rem; }
+.charts { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; }
+.note { color: var(--faint); font-size: .9rem; }
+svg { max-width: 100%; height: auto; } svg text { fill: var(--ink); }
+svg .role-axis-grid line { stroke: var(--line); }
 `;

@@ -84,6 +84,16 @@ Deno.test.each([
     what: 'Unknown flag "--prompt-stlye"',
     fix: 'did you mean "--prompt-style"?',
   },
+  {
+    args: ["--int8=True"],
+    what: 'Unknown flag "--int8"',
+    fix: "give --dtype=int8; without it the weights stay as they are stored",
+  },
+  {
+    args: ["--no-use-dataset-cache"],
+    what: 'Unknown flag "--no-use-dataset-cache"',
+    fix: "leave it out; what was downloaded, answered and computed is always used again",
+  },
   { args: ["--limits", "5"], what: 'Unknown flag "--limits"', fix: 'did you mean "--limit"?' },
   { args: ["--jsn"], what: 'Unknown flag "--jsn"', fix: 'did you mean "--json"?' },
   { args: ["--no-limit"], what: 'Unknown flag "--no-limit"', fix: 'did you mean "--limit"?' },
@@ -146,6 +156,30 @@ Deno.test("defaultsOf() gives what parseFlags() gives when nothing is given", ()
 
 Deno.test("describeFlags() shows a line for each flag, with its default", () => {
   assertStringIncludes(describeFlags(FLAGS), "  --lr=<n>               learning rate (0.0001)\n");
+});
+
+Deno.test("describeFlags() puts a plugin's options under its name, behind the flags of every task", () => {
+  const rank = { type: "number", help: "rank", default: 8, optionOf: "lora-prompt" } as const;
+  const text = describeFlags({ rank, ...FLAGS });
+  assertEquals(text.slice(text.indexOf("  --json")).split("\n"), [
+    "  --json                 print the result as one line of JSON on stdout",
+    "  --help                 show this",
+    "",
+    "Options of lora-prompt:",
+    "  --rank=<n>  rank (8)",
+  ]);
+});
+
+Deno.test("describeFlags() does not say of a switch that it is off", () => {
+  const text = describeFlags({ "query-chat": { type: "boolean", help: "as a chat", default: false } });
+  assertStringIncludes(text, "as a chat\n");
+});
+
+Deno.test("parseFlags() reads switches as Python writes them", () => {
+  for (const [text, value] of [["True", true], ["False", false], ["true", true]] as const) {
+    const args = ["--dataset=facts", `--scale-temp=${text}`];
+    assertEquals(parseFlags("deno task x", FLAGS, args).values["scale-temp"], value);
+  }
 });
 
 Deno.test("describeFlags() marks required flags", () => {

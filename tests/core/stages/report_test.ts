@@ -209,6 +209,14 @@ Deno.test("renderReport() shows hostile text as text wherever it may stand", asy
   assertRow(html, ["0.900", ...Array(3).fill(HOSTILE.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`))]);
 });
 
+Deno.test("renderReport() fits narrow and dark screens: tables scroll by themselves, charts have no page of their own", async () => {
+  const html = await render(run(), run({ title: "after" }));
+  const tables = html.split("<table>").length - 1;
+  assertEquals([...html.matchAll(/<div class="wide"><table>/g)].length, tables);
+  assertStringIncludes(html, '<meta name="color-scheme" content="light dark">');
+  assertEquals(/fill="white"/.test(html), false);
+});
+
 Deno.test("renderReport() loads nothing: no script, no link, and addresses only as names of XML vocabularies", async () => {
   const html = await render(run(), run({ title: "after" }));
   assertEquals(html.match(/<(script|link|iframe|object|embed|img|image|use)\b/gi), null);
