@@ -1,10 +1,8 @@
 import { join, relative } from "node:path";
 import { dataError, exists, hashFile, readJson, writeJsonAtomic } from "./files.ts";
 import { UserError } from "./errors.ts";
+import { canonical, differences, type Json } from "./json.ts";
 import { flagName } from "./options.ts";
-
-/** A JSON value. */
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
 /** Everything that decides what a stage writes: flags, plugins with versions and options, hashes of what it reads. */
 export type StageInputs = Readonly<Record<string, Json>>;
@@ -276,22 +274,6 @@ const FLAGS: Readonly<Record<string, string>> = {
   "limit": "--limit",
 };
 
-/**
- * The values that differ between two records, whatever the order of their keys: where each stands, as in `options.lr`,
- * and both values, of which one that is not there counts as null.
- */
-export function differences(
-  before: Json,
-  now: Json,
-  path: readonly string[] = [],
-): readonly { readonly path: string; readonly was: Json; readonly is: Json }[] {
-  if (canonical(before) === canonical(now)) return [];
-  if (!isObject(before) || !isObject(now)) return [{ path: path.join("."), was: before, is: now }];
-  return [...new Set([...Object.keys(before), ...Object.keys(now)])].flatMap((key) =>
-    differences(before[key] ?? null, now[key] ?? null, [...path, key])
-  );
-}
-
 /** The inputs that differ, as users know them; `undefined` if none does. */
 function changes(before: StageInputs, now: StageInputs): string | undefined {
   const all = differences(before, now).map(({ path, was, is }) => {
@@ -302,18 +284,6 @@ function changes(before: StageInputs, now: StageInputs): string | undefined {
   if (all.length === 0) return undefined;
   const more = all.length > NAMED ? `; and ${all.length - NAMED} more` : "";
   return all.slice(0, NAMED).join("; ") + more;
-}
-
-function isObject(value: Json): value is { readonly [key: string]: Json } {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** JSON with sorted keys, so that equal values have equal text. */
-export function canonical(value: Json): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  const entries = Object.entries(value as Record<string, Json>).toSorted(([a], [b]) => a < b ? -1 : 1);
-  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonical(item)}`).join(",")}}`;
 }
 
 function abbreviate(text: string): string {

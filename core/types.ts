@@ -9,7 +9,7 @@ import type { Generation, Label, Labeled, Prompt, Question, Split, StoredRow } f
 import type { GenerationOptions, LanguageModel } from "./language_model.ts";
 import type { Metric } from "./metric.ts";
 import type { Rng } from "./rng.ts";
-import type { Json } from "./run_folder.ts";
+import type { Json } from "./json.ts";
 import type { TransformerDescription } from "./transformer.ts";
 
 export type {

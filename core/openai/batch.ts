@@ -1,7 +1,7 @@
 /** The Batch API: requests in a file, answered within a day for half the price. */
 import { join } from "node:path";
 import { dataError, exists, readJson, writeJsonAtomic } from "../files.ts";
-import type { Json } from "../run_folder.ts";
+import type { Json } from "../json.ts";
 import type { ProgressSink } from "../types.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { refusalOf } from "./failure.ts";

@@ -1,6 +1,6 @@
 import type OpenAI from "openai";
 import { UserError } from "../errors.ts";
-import type { Json } from "../run_folder.ts";
+import type { Json } from "../json.ts";
 import type { ProgressSink } from "../types.ts";
 import { BATCH_DISCOUNT, Batches } from "./batch.ts";
 import { type Clock, Endpoint } from "./endpoint.ts";

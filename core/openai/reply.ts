@@ -1,4 +1,4 @@
-import { canonical, type Json } from "../run_folder.ts";
+import { canonical, type Json } from "../json.ts";
 import { Failure } from "./failure.ts";
 
 /** A model's reply to one request. */

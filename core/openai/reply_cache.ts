@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { exists, fileError, readText, writeAllSync } from "../files.ts";
-import { canonical, type Json } from "../run_folder.ts";
+import { canonical, type Json } from "../json.ts";
 import type { ChatReply } from "./reply.ts";
 
 /**
