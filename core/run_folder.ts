@@ -272,6 +272,10 @@ const FLAGS: Readonly<Record<string, string>> = {
   "maxNewTokens": "--max-new-tokens",
   "seed": "--seed",
   "limit": "--limit",
+  "adapter": "--query-peft-dir",
+  "adapter.name": "--query-peft-dir",
+  "calibrator": "--scale-temp",
+  "metrics": "--metric",
 };
 
 /** The inputs that differ, as users know them; `undefined` if none does. */
@@ -279,13 +283,20 @@ function changes(before: StageInputs, now: StageInputs): string | undefined {
   const all = differences(before, now).map(({ path, was, is }) => {
     const option = /^options\.([^.]+)$/.exec(path)?.[1];
     const name = option === undefined ? FLAGS[path] ?? path : `--${flagName(option)}`;
-    return `${name} was ${abbreviate(canonical(was))}, is ${abbreviate(canonical(is))}`;
+    return `${name} was ${shown(was)}, is ${shown(is)}`;
   });
   if (all.length === 0) return undefined;
   const more = all.length > NAMED ? `; and ${all.length - NAMED} more` : "";
   return all.slice(0, NAMED).join("; ") + more;
 }
 
-function abbreviate(text: string): string {
+/** A value in a message: plugins by their names, hashes by their beginning, all of it cut where it is long. */
+function shown(value: Json): string {
+  const names = Array.isArray(value) ? value.map((item) => (item as { name?: Json } | null)?.name) : [];
+  const text = names.length > 0 && names.every((name) => typeof name === "string")
+    ? names.join(",")
+    : typeof value === "string" && /^[0-9a-f]{40,}$/.test(value)
+    ? `${value.slice(0, 12)}…`
+    : canonical(value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

@@ -1,9 +1,12 @@
 /** The evaluation of one dataset and split: answers, labels, confidences and metrics, whichever of them there are not. */
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import {
   type Calibrator,
   createRng,
+  differences,
+  exists,
   generateAnswers,
+  hashFile,
   isLabeled,
   type Json,
   type Labeled,
@@ -15,9 +18,11 @@ import {
   type Prediction,
   type PromptStyle,
   readJson,
+  readPredictions,
   type RunFolder,
   type Split,
   type StageInputs,
+  type StageRecord,
   type StoredRow,
   summarise,
   type Summary,
@@ -119,16 +124,28 @@ export async function evaluateSplit(
   const { chosen, split } = part, name = `metrics/${chosen.name}/${split}`;
   const folder = run.file("metrics", chosen.name.replace(/[^\w.-]+/g, "_"), split);
   const setting = await settle(session, flags, part);
+  const work = { ...part, ...setting, folder };
   let spent: LabelUsage = {};
-  const outcome = await run.stage(name, {
-    inputs: setting.inputs,
-    whenChanged,
-    about: async () => ({
-      ...await aboutRun(session),
-      ...(Object.keys(spent).length > 0 && { labelling: spent }),
-    }),
-    work: () => compute(session, flags, { ...part, ...setting, folder }, (usage) => spent = usage),
-  });
+  const judged = await judgedBefore(run, name, work);
+  const outcome = await run.stage(
+    name,
+    judged
+      ? {
+        inputs: setting.inputs,
+        whenChanged: "redo",
+        about: () => Promise.resolve({ ...judged.about, command: session.command }),
+        work: () => measureAgain(flags, work),
+      }
+      : {
+        inputs: setting.inputs,
+        whenChanged,
+        about: async () => ({
+          ...await aboutRun(session),
+          ...(Object.keys(spent).length > 0 && { labelling: spent }),
+        }),
+        work: () => compute(session, flags, work, (usage) => spent = usage),
+      },
+  );
   if (outcome.skipped) announceSkip(name);
   const stored = await readJson(join(folder, METRICS_FILE)) as Summary & Pick<Evaluation, "answerLogits">;
   const { n, undecided, unscored, correct, groups, metrics, answerLogits } = stored;
@@ -148,7 +165,9 @@ interface Setting {
   readonly calibrator?: Calibrator;
   /** Of the logits of the options. */
   readonly temperature?: number;
-  /** All that decides the result, for `run.json`. */
+  /** All that decides the confidences. */
+  readonly asked: StageInputs;
+  /** The same with the metrics, for `run.json`. */
   readonly inputs: StageInputs;
 }
 
@@ -167,7 +186,7 @@ async function settle(
   const { calibrator, temperature } = await loadScale(session, flags, checkpoint, method, options);
   const model = await session.describeModel(modelName, chooseDtype(flags.dtype));
   const chat = usesChat(await session.tokenizer(modelName), chooseChat(flags.chat));
-  const inputs = {
+  const asked = {
     dataset: chosen.about,
     split,
     promptStyle: session.describe(style),
@@ -184,10 +203,10 @@ async function settle(
     ...(method.train ? {} : { options: { ...options } as Json }),
     labeler: labeler.about,
     ...(Object.keys(labeler.options).length > 0 && { labelerOptions: labeler.options }),
-    metrics: metrics.map((metric) => session.describe(metric)),
     ...(mode.answerLogits && { answerLogits: true }),
   };
-  return { style, metrics, kshot, maxNewTokens, chat, checkpoint, calibrator, temperature, inputs };
+  const inputs = { ...asked, metrics: metrics.map((metric) => session.describe(metric)) };
+  return { style, metrics, kshot, maxNewTokens, chat, checkpoint, calibrator, temperature, asked, inputs };
 }
 
 const PREDICTIONS_FILE = "predictions.csv", METRICS_FILE = "metrics.json";
@@ -195,6 +214,29 @@ const PREDICTIONS_FILE = "predictions.csv", METRICS_FILE = "metrics.json";
 /** A part with all that its flags come to, and where its files go. */
 interface Work extends Part, Setting {
   readonly folder: string;
+}
+
+/** The record of an evaluation of the same confidences by other metrics, whose file is there as it was written. */
+async function judgedBefore(
+  run: RunFolder,
+  name: string,
+  { folder, mode, inputs }: Work,
+): Promise<StageRecord | undefined> {
+  const before = run.record(name), path = join(folder, PREDICTIONS_FILE);
+  // The logits of the options are in no file.
+  if (before === undefined || mode.answerLogits || !await exists(path)) return undefined;
+  const paths = differences(before.inputs, inputs).map(({ path }) => path);
+  if (paths.length === 0 || paths.some((path) => path !== "metrics")) return undefined;
+  return before.outputs[relative(run.path, path)] === await hashFile(path) ? before : undefined;
+}
+
+/** Computes the metrics of confidences that are there, and asks nobody. */
+async function measureAgain({ seed }: Flags, { folder, metrics }: Work): Promise<string[]> {
+  const paths = [join(folder, PREDICTIONS_FILE), join(folder, METRICS_FILE)] as const;
+  note("The confidences are there: only the metrics are computed.");
+  const summary = summarise(await readPredictions(paths[0]), metrics, createRng(seed).split("bootstrap"));
+  await writeJsonAtomic(paths[1], { ...await readJson(paths[1]) as Summary, ...summary });
+  return [...paths];
 }
 
 /**
@@ -209,7 +251,7 @@ async function compute(
   work: Work,
   spend: (usage: LabelUsage) => void,
 ): Promise<string[]> {
-  const { chosen, split, mode, style, kshot, maxNewTokens, chat, labeler, folder, inputs } = work;
+  const { chosen, split, mode, style, kshot, maxNewTokens, chat, labeler, folder, asked: inputs } = work;
   const { "batch-size": batchSize, "shuffle-choices": shuffleChoices, seed, limit } = flags;
   const started = performance.now();
   const { dataset, request } = chosen;
@@ -269,12 +311,12 @@ interface Answers {
 
 /** Has the method judge labelled answers, and writes what it says and how good that is. */
 function judgeAll(flags: Flags, work: Work, answers: Answers): Promise<string[]> {
-  const { chosen, method, options, checkpoint, calibrator, style, chat, labeler, folder, inputs } = work;
+  const { chosen, method, options, checkpoint, calibrator, style, chat, labeler, folder } = work;
   const { "batch-size": batchSize, seed } = flags, { model, labeled } = answers;
   const asked = { model, rows: labeled, method, options, checkpoint, calibrator, style, chat, labeler };
   const kept = {
     journal: join(folder, "confidences.journal"),
-    inputs,
+    inputs: work.asked,
     title: `${chosen.name} confidence`,
   };
   return judge(

@@ -141,6 +141,14 @@ for (
         "--limit was null, is 1; and 2 more",
     },
     {
+      inputs: { ...INPUTS, metrics: [{ name: "ece", version: 1 }, { name: "auroc", version: 1 }] },
+      difference: "--metric was null, is ece,auroc",
+    },
+    {
+      inputs: { ...INPUTS, adapter: "31ce52023e9bab56db56e3d66334abed2b098afd6c7e714bb0ac8e7a01fd1a65" },
+      difference: "--query-peft-dir was null, is 31ce52023e9b…",
+    },
+    {
       inputs: { ...INPUTS, dataset: "x".repeat(100) },
       difference: `dataset was "facts", is "${"x".repeat(76)}...`,
     },

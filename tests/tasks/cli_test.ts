@@ -383,6 +383,34 @@ gpuTest(
     }),
 );
 
+gpuTest(
+  "evaluate computes other metrics of the same confidences without asking for them again",
+  () =>
+    withFolder(async (folder) => {
+      const labels = `--dataset=offline:${await writeLabels(folder)}`, place = join(folder, "run");
+      const args = [labels, "--prompt-style=oe", "--model-name=facts", `--log-dir=${place}`, "--json"];
+      const measured = async (...metrics: readonly string[]) => {
+        const { stdout, stderr } = await succeed("evaluate", [...args, ...metrics]);
+        const [{ folder, metrics: values }] = JSON.parse(stdout.trimEnd().split("\n").at(-1)!).evaluations;
+        const files = await Promise.all(
+          ["predictions.csv", "metrics.json"].map((name) => Deno.readTextFile(join(folder, name))),
+        );
+        return { asked: stderr.includes("confidence  100%"), names: Object.keys(values), files };
+      };
+      const first = await measured("--metric=brier", "--metric=nll");
+      const second = await measured("--metric=nll", "--metric=accuracy");
+      assertEquals([first.asked, second.asked], [true, false]);
+      assertEquals(second.names, ["nll", "accuracy"]);
+      assertEquals(second.files[0], first.files[0]);
+      // Back again, all is as it was the first time.
+      assertEquals((await measured("--metric=brier", "--metric=nll")).files, first.files);
+      // What decides the confidences is refused as before.
+      const { code, stderr } = await run("evaluate", [...args, "--metric=nll", "--limit=4"]);
+      assertEquals(code, 2);
+      assertStringIncludes(stderr, "--limit was null, is 4; --metric was brier,nll, is nll");
+    }),
+);
+
 gpuTest("evaluate runs a collection to its end and gives both means", () =>
   withFolder(async (folder) => {
     for (const [split, rows] of [["dev", 5], ["test", 2]] as const) {

@@ -119,7 +119,7 @@ Deno.test({
 
       const second = await run("evaluate", [...args, "--query-peft-dir=hf:acme/two@v1"], env);
       assertEquals(second.code, 2);
-      assertStringIncludes(second.stderr, "made with other inputs: adapter.name was");
+      assertStringIncludes(second.stderr, "made with other inputs: --query-peft-dir was");
     });
   },
 });
