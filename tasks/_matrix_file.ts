@@ -14,7 +14,7 @@ import {
   UserError,
 } from "../core/mod.ts";
 import { chooseCalibrator } from "./_calibrate.ts";
-import { TUNE_FLAGS } from "./calibration_tune.ts";
+import { FIT_FLAGS, TUNE_FLAGS } from "./calibration_tune.ts";
 import { chooseChat, chooseDtype } from "./_common.ts";
 import { EVALUATE_FLAGS } from "./_evaluation.ts";
 import type { FlagSet, FlagValues } from "./_flags.ts";
@@ -114,6 +114,7 @@ const MODEL_FLAGS: FlagSet = {
 const OUTPUTS: FlagSet = without(OUTPUT_FLAGS, "splits");
 const LABELS: FlagSet = without(LABEL_FLAGS, "splits", "seed");
 const TRAIN: FlagSet = without(TUNE_FLAGS, "seed", "limit", "resume");
+const FIT: FlagSet = without(FIT_FLAGS, "seed", "limit");
 /** Answers and labels come from their own stage, methods and metrics from their own place in the file. */
 const EVALUATE: FlagSet = without(
   EVALUATE_FLAGS,
@@ -230,7 +231,7 @@ function readMethod(session: Session, node: JsonPlace, name: string): MatrixMeth
   if (train?.value === false || !method.train && !train) return { plugin, evaluate };
   // What is fitted to a method without training is fitted to the options that it is evaluated with.
   if (!method.train) {
-    const fitted = readOptions(train, method, TRAIN, false);
+    const fitted = readOptions(train, method, FIT, false);
     if (fitted.flags["scale-temp"] !== true) {
       throw train!.wrong(
         `leave it out: "${plugin}" needs no training; or calibrate it, with "scale-temp": true`,

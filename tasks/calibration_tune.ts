@@ -34,7 +34,7 @@ import {
   openRun,
   RUN_FLAGS,
 } from "./_common.ts";
-import { defineFlags, type FlagSet, parseFlags, type Values } from "./_flags.ts";
+import { defaultsOf, defineFlags, type FlagSet, parseFlags, type Values } from "./_flags.ts";
 import { note, print } from "./_io.ts";
 import { optionFlags, optionsOf, peekMethod } from "./_options.ts";
 import { ProgressBar } from "./_progress.ts";
@@ -47,19 +47,26 @@ import { checkFittable, labeledRows, validationRows, wordingOf } from "./_traini
 /** The method that is trained, unless another is named. */
 const METHOD = "lora-prompt";
 
-/** Flags of the task; the method's options come on top. */
-export const TUNE_FLAGS = defineFlags({
+/** Flags about what a calibrator is fitted to, trained or not; the method's options come on top. */
+export const FIT_FLAGS = defineFlags({
   "dataset": { type: "string", help: "labelled answers: offline:<run>/labels", required: true },
   ...RUN_FLAGS,
   "prompt-style": { type: "string", help: "style of the answers, of made-up ones and folders" },
   "method": { type: "string", help: "method plugin to train", default: METHOD },
-  "batch-size": { type: "number", help: "rows read at once", default: 4, least: 1 },
-  "max-steps": { type: "number", help: "optimizer steps", default: 5000, least: 1 },
-  "scale-temp": { type: "boolean", help: "fit a calibrator on the validation split after it" },
+  "scale-temp": { type: "boolean", help: "fit a calibrator on the validation split" },
   "calibrator": { type: "string", help: `${CALIBRATORS.join(", ")} (temperature)` },
-  "resume": { type: "boolean", help: "go on with what is in --log-dir", default: true },
   ...CACHE_FLAG,
 });
+
+/** Further flags for a method with training. */
+const TRAINING_FLAGS = defineFlags({
+  "batch-size": { type: "number", help: "rows read at once", default: 4, least: 1 },
+  "max-steps": { type: "number", help: "optimizer steps", default: 5000, least: 1 },
+  "resume": { type: "boolean", help: "go on with what is in --log-dir; --no-resume: anew", default: true },
+});
+
+/** Flags of the task for a method with training. */
+export const TUNE_FLAGS = defineFlags({ ...FIT_FLAGS, ...TRAINING_FLAGS });
 
 /** Further flags for a method without training. */
 const UNTRAINED_FLAGS = defineFlags({
@@ -298,10 +305,20 @@ async function peekPlugins(args: readonly string[], session: Session) {
   return { method, labeler: peekLabeler(args, session, UNTRAINED_FLAGS.strategy.default) };
 }
 
-const furtherFlags = ({ method, labeler }: Awaited<ReturnType<typeof peekPlugins>>): FlagSet => ({
+type Plugins = Awaited<ReturnType<typeof peekPlugins>>;
+
+const furtherFlags = ({ method, labeler }: Plugins): FlagSet => ({
   ...(labeler ? { ...UNTRAINED_FLAGS, ...optionFlags(labeler) } : {}),
   ...optionFlags(method),
 });
+
+/** Reads a command line; a method without training has none of its flags. */
+function readFlags(command: string, args: readonly string[], plugins: Plugins) {
+  const further = furtherFlags(plugins);
+  if (!plugins.labeler) return parseFlags(command, TUNE_FLAGS, args, further);
+  const { values, extra } = parseFlags(command, FIT_FLAGS, args, further);
+  return { values: { ...defaultsOf(TRAINING_FLAGS), ...values }, extra };
+}
 
 const task: Task = {
   command: "deno task calibration-tune",
@@ -309,10 +326,13 @@ const task: Task = {
   example:
     "deno task calibration-tune --dataset=offline:runs/mine/labels --model-name=facts --log-dir=runs/mine " +
     "--max-steps=300 --scale-temp",
-  flags: async (args, session) => ({ ...TUNE_FLAGS, ...furtherFlags(await peekPlugins(args, session)) }),
+  async flags(args, session) {
+    const plugins = await peekPlugins(args, session);
+    return { ...(plugins.labeler ? FIT_FLAGS : TUNE_FLAGS), ...furtherFlags(plugins) };
+  },
   async run(args, session) {
     const plugins = await peekPlugins(args, session), { method, labeler } = plugins;
-    const { values, extra } = parseFlags(this.command, TUNE_FLAGS, args, furtherFlags(plugins));
+    const { values, extra } = readFlags(this.command, args, plugins);
     using run = await openRun(values["log-dir"]);
     const own = Object.keys(UNTRAINED_FLAGS).filter((name) => name in extra);
     const flags = { ...values, ...Object.fromEntries(own.map((name) => [name, String(extra[name])])) };

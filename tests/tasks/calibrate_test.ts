@@ -178,6 +178,12 @@ for (
       what: 'did you mean "platt"?',
     },
     { task: "calibration-tune", args: ["--calibrator=platt"], code: 2, what: "No calibrator is fitted" },
+    {
+      task: "calibration-tune",
+      args: ["--method=logits", "--scale-temp", "--max-steps=3"],
+      code: 2,
+      what: 'Unknown flag "--max-steps"',
+    },
     { task: "calibration-tune", args: ["--prompt-style=ao"], code: 2, what: 'Unknown prompt-style "ao"' },
     {
       task: "calibration-tune",

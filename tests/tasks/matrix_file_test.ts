@@ -295,6 +295,11 @@ for (
       fix: "--scale-temp=query",
     },
     {
+      contents: withMethod("logits", { train: { "scale-temp": true, "max-steps": 3 } }),
+      place: "methods.logits.train.max-steps",
+      fix: "use one of",
+    },
+    {
       contents: withMethod("logits", { evaluate: { mode: "us_oe" } }),
       place: "methods.logits.evaluate.mode",
       fix: "use one of",
