@@ -1,7 +1,7 @@
 import { UserError } from "../core/errors.ts";
 import { BufferPool } from "./buffer_pool.ts";
 import { type AdapterSummary, type DeviceOptions, openDevice } from "./device.ts";
-import { callError, checkCall, type Kernel, type KernelCall } from "./kernel.ts";
+import { checkCall, checkWorkgroups, type Kernel, type KernelCall } from "./kernel.ts";
 import { type Pipeline, PipelineCache, SCALES_BINDING } from "./pipeline_cache.ts";
 import { Profiler } from "./profiler.ts";
 import { Readback } from "./readback.ts";
@@ -158,12 +158,7 @@ export class Gpu {
     const pipeline = this.#pipelines.get(kernel as unknown as Kernel, call.constants ?? {}, packed?.dtype);
     const workgroups = kernel.workgroups(call.params, pipeline.constants as Record<C | "lanes", number>);
     if (workgroups.includes(0)) return;
-    const limit = this.device.limits.maxComputeWorkgroupsPerDimension;
-    if (workgroups.some((count) => count > limit)) {
-      const what =
-        `it needs [${workgroups}] workgroups but the adapter starts at most ${limit} in a dimension`;
-      throw callError(kernel, call.params, what, "split the batch");
-    }
+    checkWorkgroups(kernel, workgroups, this.device.limits.maxComputeWorkgroupsPerDimension);
     this.#writeParams(kernel as unknown as Kernel, call.params);
     const tensors = kernel.bufferNames.map((name) => call.buffers[name]);
     const bindGroup = this.#bindGroup(pipeline, tensors, packed?.scales);

@@ -172,3 +172,18 @@ export function callError(
     fix,
   });
 }
+
+/** Refuses more workgroups than an adapter starts: whoever chose the batch can choose a smaller one. */
+export function checkWorkgroups(
+  { name }: Pick<Kernel, "name">,
+  workgroups: readonly number[],
+  limit: number,
+): void {
+  if (workgroups.every((count) => count <= limit)) return;
+  throw new UserError({
+    kind: "adapter",
+    what: `Cannot run ${name}: it needs [${workgroups}] workgroups`,
+    where: `an adapter that starts at most ${limit} in a dimension`,
+    fix: "use a smaller --batch-size (and more --gradient-accumulation-steps), or shorter texts",
+  });
+}

@@ -98,6 +98,32 @@ export function checkSequences(sequences: readonly (readonly number[])[], limit:
   );
 }
 
+/** Tokens that are read at once, unless a single sequence has more: bounds the memory that they take. */
+export const TOKENS_AT_ONCE = 4096;
+
+/**
+ * Cuts sequences into batches, in their order.
+ *
+ * @param size most sequences of a batch, which has {@linkcode TOKENS_AT_ONCE} at most unless it is a single one
+ */
+export function* inBatches<T>(
+  items: readonly T[],
+  size: number,
+  lengthOf: (item: T) => number,
+): Iterable<T[]> {
+  let batch: T[] = [], tokens = 0;
+  for (const item of items) {
+    const length = lengthOf(item);
+    if (batch.length > 0 && (batch.length >= size || tokens + length > TOKENS_AT_ONCE)) {
+      yield batch;
+      [batch, tokens] = [[], 0];
+    }
+    batch.push(item);
+    tokens += length;
+  }
+  if (batch.length > 0) yield batch;
+}
+
 /** How a batch of groups is to be run. */
 export interface GroupBatch {
   /** Groups that run with the adapter, then groups that run without. */

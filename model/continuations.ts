@@ -3,12 +3,12 @@ import { dataError } from "../core/files.ts";
 import type { ContinuationScore, ContinuedSequence } from "../core/types.ts";
 import { tokenLogprobs } from "../kernels/token_logprobs.ts";
 import type { LoraAdapter } from "./adapter.ts";
-import { checkSequences, packGroups } from "./batch.ts";
+import { checkSequences, inBatches, packGroups } from "./batch.ts";
 import type { Llama } from "./llama.ts";
 import { logitLayout, vocabularyLogits } from "./vocabulary.ts";
 
 /**
- * Log-probabilities and entropies of the tokens of each sequence, in order; `batchSize` sequences are read at once.
+ * Log-probabilities and entropies of the tokens of each sequence, in order; `batchSize` sequences at most are read at once.
  *
  * @throws {UserError} of kind `data` for a sequence that is too long, or that has nothing in front of its tokens
  */
@@ -33,8 +33,9 @@ export async function* scoreContinuations(
       "begin it with the tokenizer's first token, or with a prompt",
     );
   }
-  for (let start = 0; start < sequences.length; start += batchSize) {
-    yield* await scoreBatch(model, sequences.slice(start, start + batchSize), adapter);
+  const lengthOf = ({ prefix, tokens }: ContinuedSequence) => prefix.length + tokens.length;
+  for (const batch of inBatches(sequences, batchSize, lengthOf)) {
+    yield* await scoreBatch(model, batch, adapter);
   }
 }
 

@@ -4,13 +4,10 @@ import type { Continuation, GenerationOptions } from "../core/types.ts";
 import { argmax } from "../kernels/argmax.ts";
 import { sampleTopP } from "../kernels/sample_top_p.ts";
 import { byteLength, type Tensor } from "../kernels/tensor.ts";
-import { type CachedSequence, checkSequences, packCached } from "./batch.ts";
+import { type CachedSequence, checkSequences, packCached, TOKENS_AT_ONCE } from "./batch.ts";
 import { KeptAnswer } from "./kept_answer.ts";
 import { type ActiveAdapter, linear } from "./linear.ts";
 import type { Llama } from "./llama.ts";
-
-/** New tokens of one step, unless a single prompt is longer: bounds the memory that prompts take at once. */
-const TOKENS_PER_STEP = 4096;
 
 /** Tokens for which there is room behind an answer that is kept: the question about it, and a few more. */
 const KEPT_ROOM = 96;
@@ -67,7 +64,7 @@ export async function* generate(
     while (rows.length > 0 || next < prompts.length) {
       let pending = rows.length;
       while (free.length > 0 && next < prompts.length) {
-        if (pending > 0 && pending + prompts[next].length > TOKENS_PER_STEP) break;
+        if (pending > 0 && pending + prompts[next].length > TOKENS_AT_ONCE) break;
         pending += prompts[next].length;
         rows.push({
           index: next,

@@ -27,7 +27,7 @@ import type { Rng } from "../core/rng.ts";
 import type { Gpu } from "../kernels/gpu.ts";
 import { LoraAdapter } from "./adapter.ts";
 import { checkActsThroughout } from "./activation.ts";
-import { checkSequences, packGroups } from "./batch.ts";
+import { checkSequences, inBatches, packGroups } from "./batch.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { Classifier, FeatureTrainer } from "./classifier.ts";
 import { readConfigFile } from "./config_file.ts";
@@ -225,8 +225,7 @@ class LlamaLanguageModel implements OpenModel {
     // Nobody asks twice about one sequence.
     const prefixes = own?.options.invocationTokens ? new PrefixCache(this.transformer, 0) : undefined;
     try {
-      for (let start = 0; start < sequences.length; start += batchSize) {
-        const batch = sequences.slice(start, start + batchSize);
+      for (const batch of inBatches(sequences, batchSize, ({ length }) => length)) {
         const how = { adapter: own, prefixes, answer: this.#answer };
         const logits = await lastLogits(this.transformer, batch, ids, how);
         for (let row = 0; row < logits.length; row += tokens.length) {
@@ -255,8 +254,8 @@ class LlamaLanguageModel implements OpenModel {
     checkActsThroughout("Reading hidden states", adapter?.options);
     const numbers = layerNumbers(layers, this.blocks);
     checkSpans(spans, this.contextLength);
-    for (let start = 0; start < spans.length; start += batchSize) {
-      yield* await this.#states(spans.slice(start, start + batchSize), numbers, ownAdapter(adapter));
+    for (const batch of inBatches(spans, batchSize, ({ end }) => end)) {
+      yield* await this.#states(batch, numbers, ownAdapter(adapter));
     }
   }
 

@@ -130,7 +130,7 @@ async function shotPool(
     throw new UserError({
       kind: "usage",
       what: `Dataset "${home ?? dataset.name}" has ${pool.length} worked examples, ${kshot} were asked for`,
-      where: "--kshot",
+      where: "--kshot, or --eval-kshot",
       fix: `ask for at most ${pool.length}`,
     });
   }

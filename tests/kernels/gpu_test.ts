@@ -136,6 +136,7 @@ ownGpuTest(
       `Cannot run shift: it needs [${limit + 1},1,1]`,
     );
     assertStringIncludes(error.message, `at most ${limit} in a dimension`);
+    assertEquals(error.kind, "adapter");
     await gpu.finish();
   },
 );

@@ -5,11 +5,35 @@ import type { Tensor } from "../../kernels/tensor.ts";
 import {
   checkSequences,
   type GroupBatch,
+  inBatches,
   packCached,
   type PackedBatch,
   packGroups,
+  TOKENS_AT_ONCE,
 } from "../../model/batch.ts";
 import { gpuTest } from "../kernels/_gpu.ts";
+
+for (
+  const { lengths, size, cut, why } of [
+    { lengths: [], size: 2, cut: [], why: "nothing" },
+    { lengths: [1, 2, 3], size: 2, cut: [[1, 2], [3]], why: "as many as fit" },
+    {
+      lengths: [TOKENS_AT_ONCE - 1, 1, 1],
+      size: 8,
+      cut: [[TOKENS_AT_ONCE - 1, 1], [1]],
+      why: "as many tokens as are read at once",
+    },
+    {
+      lengths: [1, TOKENS_AT_ONCE + 1, 1],
+      size: 8,
+      cut: [[1], [TOKENS_AT_ONCE + 1], [1]],
+      why: "what is longer by itself",
+    },
+  ]
+) {
+  Deno.test(`inBatches() of ${size} cuts lengths ${lengths.join(", ")}: ${why}`, () =>
+    assertEquals([...inBatches(lengths, size, (length) => length)], cut));
+}
 
 /** Runs with a packed batch, and frees it. */
 async function withBatch(

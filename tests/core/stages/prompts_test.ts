@@ -122,7 +122,11 @@ Deno.test("loadPrompts() takes as many worked examples as there are, and refuses
   const data = dataset(named("q", 1), named("s", 2));
   assertEquals(shotsOf(await load(data, { kshot: 2 }))[0].toSorted(), ["s0", "s1"]);
   const error = await assertRejects(() => load(data, { kshot: 3 }), UserError);
-  assertEquals([error.kind, error.where, error.fix], ["usage", "--kshot", "ask for at most 2"]);
+  assertEquals([error.kind, error.where, error.fix], [
+    "usage",
+    "--kshot, or --eval-kshot",
+    "ask for at most 2",
+  ]);
   assertEquals(error.what, 'Dataset "sample" has 2 worked examples, 3 were asked for');
 });
 
