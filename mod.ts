@@ -252,6 +252,7 @@ export type {
 } from "./core/mod.ts";
 export { FEATURE_CACHE_BYTES, FeatureCache } from "./core/mod.ts";
 export type { FeatureCacheOptions } from "./core/mod.ts";
+export { loadCalibrator } from "./model/calibrator_file.ts";
 export { WEIGHT_TYPES } from "./model/weights.ts";
 export type { LoadOptions, WeightType } from "./model/weights.ts";
 export { readClassifier } from "./model/classifier_file.ts";
