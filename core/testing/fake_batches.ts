@@ -1,6 +1,4 @@
 /** The files and batches of a fake endpoint. */
-import type { FakeReply } from "./fake_endpoint.ts";
-
 /** A batch as the protocol shows it. */
 interface Batch {
   readonly id: string;
@@ -77,15 +75,6 @@ export class FakeBatches {
     batch.status = output.length + errors.length < batch.request_counts.total ? "expired" : "completed";
     batch.request_counts = { ...batch.request_counts, completed: output.length, failed: errors.length };
   }
-}
-
-/** What a batch has on the line of a reply; nothing where there is no reply. */
-export function batched(
-  reply: FakeReply,
-  completion: (content: string) => unknown,
-): { readonly status: number; readonly body: unknown } | undefined {
-  if (typeof reply === "string") return { status: 200, body: completion(reply) };
-  return "never" in reply ? undefined : { status: reply.status ?? 200, body: reply.body };
 }
 
 const lines = (text: string) => text.split("\n").filter((line) => line !== "");

@@ -1,4 +1,4 @@
-import { batched, FakeBatches } from "./fake_batches.ts";
+import { FakeBatches } from "./fake_batches.ts";
 
 /** What a {@linkcode FakeEndpoint} says to one request. */
 export type FakeReply =
@@ -128,6 +128,15 @@ export class FakeEndpoint implements AsyncDisposable {
     });
     return new Response(body, { headers: { "content-type": "application/json" } });
   }
+}
+
+/** What a batch has on the line of a reply; nothing where there is no reply. */
+function batched(
+  reply: FakeReply,
+  completion: (content: string) => unknown,
+): { readonly status: number; readonly body: unknown } | undefined {
+  if (typeof reply === "string") return { status: 200, body: completion(reply) };
+  return "never" in reply ? undefined : { status: reply.status ?? 200, body: reply.body };
 }
 
 function completion(
