@@ -40,7 +40,7 @@ export interface SamplingOptions {
 export const sampling: Method<SamplingOptions> = {
   kind: "method",
   name: "sampling",
-  version: 1,
+  version: 2,
   description: "The share of sampled answers that say the same as the answer",
   defaults: { samples: 10, temperature: 1, topP: 0.95, sampleTokens: 0, confidence: "counting" },
   help: {
@@ -132,6 +132,8 @@ async function agreement(
   const same = (answer: string): Promise<Label> | Label => {
     // The labeler is asked about what it could find to be otherwise.
     if (answer === row.output) return 1;
+    // Every text contains the empty one, and says something else.
+    if (answer === "" || row.output === "") return 0;
     return label?.({ question: promptText(row), target: row.output, answer, twoAnswers: true }) ?? 0;
   };
   // Each text is decided about once: a labeler may be asked over a network, and be paid.

@@ -106,6 +106,16 @@ Deno.test("sampling: the labeler is asked once about each other text, with the a
   }
 });
 
+Deno.test("sampling: an empty answer says what empty samples say, whatever a labeler finds in it", async () => {
+  const answers = {
+    "one\nAnswer:": [["", -1], ["Rome", -1]],
+    "two\nAnswer:": [["", -1], ["yes", -1]],
+  } as const;
+  const label = ({ answer, target }: LabelRequest) => Promise.resolve<Label>(answer.includes(target) ? 1 : 0);
+  const rows = [row("one", ""), row("two", "yes")];
+  assertEquals(await predict(new Sampler(answers), rows, { label, samples: 2 }), [0.5, 0.5]);
+});
+
 Deno.test("sampling: samples that the labeler is undecided about do not count; with none left there is no confidence", async () => {
   const undecided = ({ answer }: LabelRequest) => Promise.resolve<Label>(answer === "Rome" ? 0 : null);
   const answers = {
