@@ -100,6 +100,11 @@ export function failureOf(error: unknown, now: number): Failure {
     if (cause instanceof Deno.errors.NotCapable) {
       return new Failure(cause.message, { passes: false, code: "forbidden" });
     }
+    if (
+      error instanceof OpenAI.APIConnectionTimeoutError || (cause as Error | undefined)?.name === "AbortError"
+    ) {
+      return new Failure("no whole reply came in time", { passes: true });
+    }
     return new Failure(cause instanceof Error ? cause.message : error.message, { passes: true });
   }
   if (error instanceof OpenAI.APIError && error.status !== undefined) {

@@ -100,6 +100,17 @@ Deno.test("ChatClient gives up soon where nobody is there", async () => {
   assertEquals([error.kind, client.usage().retries], ["data", 3]);
 });
 
+for (const never of ["answers", "finishes", "ends"] as const) {
+  Deno.test(`ChatClient says that it waited in vain for an endpoint that never ${never}`, async () => {
+    await using endpoint = inTurn({ never });
+    const error = await assertRejects(
+      () => clientOf(endpoint, { timeoutMs: 60 }).complete(body()),
+      UserError,
+    );
+    assertEquals(error.what, "The endpoint does not answer: no whole reply came in time");
+  });
+}
+
 Deno.test("ChatClient refuses a reply that never ends to fill the memory", async () => {
   const endless = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => {
     const stream = new ReadableStream({
