@@ -85,7 +85,7 @@ export async function chooseAnswerer(
     },
     circumstances: () =>
       Promise.resolve({ command: session.command, deno: Deno.version.deno, ...model?.usage?.() }),
-    chats: () => Promise.resolve(false),
+    chats: (use) => use === "off" ? Promise.reject(alwaysChats(name)) : Promise.resolve(false),
     ready: () => Promise.resolve(),
     async *answer(prompts, style, options) {
       if (prompts.length === 0) return;
@@ -95,6 +95,15 @@ export async function chooseAnswerer(
     note: () => model?.note?.() ?? "",
     close: async () => await model?.close?.(),
   };
+}
+
+function alwaysChats(name: string): UserError {
+  return new UserError({
+    kind: "usage",
+    what: `The endpoint of "${name}" puts every question into a chat`,
+    where: "--chat",
+    fix: "leave the flag away",
+  });
 }
 
 /** The flags of the model that a command line names, where it is one behind an API. */

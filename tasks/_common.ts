@@ -222,7 +222,11 @@ export function chooseStyle(session: Session, name: string): PromptStyle {
 }
 
 /** Splits from a list such as `train,validation`; all of the dataset's if there is none. */
-export function chooseSplits(text: string | undefined, dataset: Dataset): readonly Split[] {
+export function chooseSplits(
+  text: string | undefined,
+  dataset: Dataset,
+  flag = "--splits",
+): readonly Split[] {
   if (text === undefined) return SPLITS.filter((split) => dataset.splits.includes(split));
   return text.split(",").map((name) => {
     const split = SPLITS.find((split) => split === name.trim());
@@ -231,7 +235,7 @@ export function chooseSplits(text: string | undefined, dataset: Dataset): readon
     throw new UserError({
       kind: "usage",
       what: `Dataset "${dataset.name}" has no split "${name}"`,
-      where: "--splits",
+      where: flag,
       fix: near ? `did you mean "${near}"?` : `use some of ${dataset.splits.join(",")}`,
     });
   });

@@ -168,7 +168,7 @@ async function readLabels(
   name: string,
 ): Promise<{ rows: readonly Labeled[]; split: Split }> {
   const chosen = await chooseDataset(session, `offline:${folder}`, {});
-  const splits = chooseSplits(name, chosen.dataset);
+  const splits = chooseSplits(name, chosen.dataset, "--split");
   if (splits.length !== 1) {
     throw usage(`${splits.length} splits were named`, "--split", "audit one after the other");
   }

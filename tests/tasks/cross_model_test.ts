@@ -125,6 +125,7 @@ for (
   const [why, args, what] of [
     ["no name", ["--model-name=openai:"], 'Model "openai" needs something behind a colon'],
     ["a type of weights", ["--model-name=openai:x", "--dtype=int8"], "not this program's to choose"],
+    ["a text without a chat", ["--model-name=openai:x", "--chat=off"], "puts every question into a chat"],
     [
       "an option it does not have",
       ["--model-name=openai:x", "--concurency=3"],
