@@ -16,6 +16,7 @@ import {
   type Metric,
   type Options,
   type Prediction,
+  type PredictionRow,
   type PromptStyle,
   readJson,
   readPredictions,
@@ -209,34 +210,49 @@ async function settle(
   return { style, metrics, kshot, maxNewTokens, chat, checkpoint, calibrator, temperature, asked, inputs };
 }
 
-const PREDICTIONS_FILE = "predictions.csv", METRICS_FILE = "metrics.json";
+/** Files of an evaluation: what the method says of each answer, what the options' logits say, and how good that is. */
+export const PREDICTIONS_FILE = "predictions.csv", OPTIONS_FILE = "options.csv";
+const METRICS_FILE = "metrics.json";
 
 /** A part with all that its flags come to, and where its files go. */
 interface Work extends Part, Setting {
   readonly folder: string;
 }
 
-/** The record of an evaluation of the same confidences by other metrics, whose file is there as it was written. */
+/** Files with confidences. */
+const confidencesIn = ({ folder, mode }: Pick<Work, "folder" | "mode">): readonly string[] =>
+  [PREDICTIONS_FILE, ...(mode.answerLogits ? [OPTIONS_FILE] : [])].map((name) => join(folder, name));
+
+/** The record of an evaluation of the same confidences by other metrics, whose files are there as they were written. */
 async function judgedBefore(
   run: RunFolder,
   name: string,
-  { folder, mode, inputs }: Work,
+  work: Work,
 ): Promise<StageRecord | undefined> {
-  const before = run.record(name), path = join(folder, PREDICTIONS_FILE);
-  // The logits of the options are in no file.
-  if (before === undefined || mode.answerLogits || !await exists(path)) return undefined;
-  const paths = differences(before.inputs, inputs).map(({ path }) => path);
+  const before = run.record(name);
+  if (before === undefined) return undefined;
+  const paths = differences(before.inputs, work.inputs).map(({ path }) => path);
   if (paths.length === 0 || paths.some((path) => path !== "metrics")) return undefined;
-  return before.outputs[relative(run.path, path)] === await hashFile(path) ? before : undefined;
+  for (const path of confidencesIn(work)) {
+    if (!await exists(path) || before.outputs[relative(run.path, path)] !== await hashFile(path)) {
+      return undefined;
+    }
+  }
+  return before;
 }
 
 /** Computes the metrics of confidences that are there, and asks nobody. */
-async function measureAgain({ seed }: Flags, { folder, metrics }: Work): Promise<string[]> {
-  const paths = [join(folder, PREDICTIONS_FILE), join(folder, METRICS_FILE)] as const;
+async function measureAgain({ seed }: Flags, work: Work): Promise<string[]> {
+  const path = join(work.folder, METRICS_FILE), [predictions, options] = confidencesIn(work);
   note("The confidences are there: only the metrics are computed.");
-  const summary = summarise(await readPredictions(paths[0]), metrics, createRng(seed).split("bootstrap"));
-  await writeJsonAtomic(paths[1], { ...await readJson(paths[1]) as Summary, ...summary });
-  return [...paths];
+  const measure = async (file: string) =>
+    summarise(await readPredictions(file), work.metrics, createRng(seed).split("bootstrap"));
+  await writeJsonAtomic(path, {
+    ...await readJson(path) as Summary,
+    ...await measure(predictions),
+    ...(options !== undefined && { answerLogits: await measure(options) }),
+  });
+  return [...confidencesIn(work), path];
 }
 
 /**
@@ -327,20 +343,23 @@ function judgeAll(flags: Flags, work: Work, answers: Answers): Promise<string[]>
 
 async function writeEvaluation(
   flags: Flags,
-  { chosen, split, mode, method, style, metrics, chat, calibrator, temperature, folder }: Work,
+  work: Work,
   { model, labeled, agreement, started }: Answers,
   predictions: readonly Prediction[],
   tokens: TokenCount,
 ): Promise<string[]> {
+  const { chosen, split, mode, method, style, chat, calibrator, temperature, folder } = work;
   const { "batch-size": batchSize, seed } = flags;
-  const rng = () => createRng(seed).split("bootstrap");
-  const summary = summarise(predictions, metrics, rng());
+  const measure = (rows: readonly PredictionRow[]) =>
+    summarise(rows, work.metrics, createRng(seed).split("bootstrap"));
+  const summary = measure(predictions);
   using progress = new ProgressBar(`${chosen.name} options`);
-  const beside = mode.answerLogits &&
-    await answerLogits(model, labeled, { batchSize, progress, chat, temperature, metrics, rng: rng() });
-  const paths = [join(folder, PREDICTIONS_FILE), join(folder, METRICS_FILE)] as const;
-  await writePredictions(paths[0], predictions);
-  await writeJsonAtomic(paths[1], {
+  const options = mode.answerLogits &&
+    await answerLogits(model, labeled, { batchSize, progress, chat, temperature });
+  const path = join(folder, METRICS_FILE);
+  await writePredictions(join(folder, PREDICTIONS_FILE), predictions);
+  if (options) await writePredictions(join(folder, OPTIONS_FILE), options);
+  await writeJsonAtomic(path, {
     dataset: chosen.name,
     split,
     mode: flags.mode ?? null,
@@ -351,12 +370,12 @@ async function writeEvaluation(
     calibrator: calibrator ?? null,
     confidence: "P(correct)",
     ...summary,
-    ...(beside && { answerLogits: beside }),
+    ...(options && { answerLogits: measure(options) }),
     ...(agreement && { agreement }),
     tokensPerQuestion: perQuestion(tokens, labeled.length),
     seconds: Math.round((performance.now() - started) / 10) / 100,
   });
-  return [...paths];
+  return [...confidencesIn(work), path];
 }
 
 /** Tokens a question, to hundredths. */

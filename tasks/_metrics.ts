@@ -32,13 +32,14 @@ export function directions(session: Session): Better {
   );
 }
 
-/** Means over datasets, from their predictions. */
+/** Means over datasets, from a file of confidences that each has in its folder. */
 export async function meansOf(
   evaluations: readonly { readonly folder: string }[],
+  file: string,
   metrics: readonly Metric[],
   seed: number,
 ): Promise<TaskMeans> {
   const datasets: PredictionRow[][] = [];
-  for (const { folder } of evaluations) datasets.push(await readPredictions(join(folder, "predictions.csv")));
+  for (const { folder } of evaluations) datasets.push(await readPredictions(join(folder, file)));
   return meansOver(datasets, metrics, createRng(seed).split("bootstrap"));
 }

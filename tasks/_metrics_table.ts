@@ -3,35 +3,22 @@ import type { Means, Summary, TaskMeans } from "../core/mod.ts";
 import type { Evaluation } from "./_evaluation.ts";
 import { type Better, cell, directed, table, wideTable } from "./_table.ts";
 
+/** What an evaluation came to, on one dataset or on several. */
+export interface Evaluated {
+  readonly evaluations: readonly Evaluation[];
+  readonly means?: TaskMeans;
+  readonly answerLogitsMeans?: TaskMeans;
+}
+
 /** The result of an evaluation: a row a metric; for a collection, a row a dataset, then the means. */
 export function metricsTable(
-  { evaluations, means }: { readonly evaluations: readonly Evaluation[]; readonly means?: TaskMeans },
+  { evaluations, means, answerLogitsMeans }: Evaluated,
   better: Better = {},
 ): string {
-  const names = Object.keys(evaluations[0].metrics);
-  const titles = names.map((name) => directed(name, better));
-  const counted = ["N", "undecided", "unscored"];
-  const columns = evaluations.map(({ dataset, split, n, undecided, unscored, metrics }) => [
-    `${dataset} ${split}`,
-    ...[n, undecided, unscored].map(String),
-    ...names.map((name) => cell(metrics[name])),
-  ]);
-  const total = (key: "n" | "undecided" | "unscored") =>
-    String(evaluations.reduce((sum, evaluation) => sum + evaluation[key], 0));
-  const meanRow = (title: string, values: Means) => [
-    title,
-    ...[total("n"), total("undecided"), total("unscored")],
-    ...names.map((name) => values[name] === null ? "–" : cell(values[name])),
-  ];
-  const header = ["", ...counted, ...titles];
-  const shown = evaluations.length === 1
-    ? table(["", columns[0][0]], header.slice(1).map((title, index) => [title, columns[0][index + 1]]))
-    : wideTable(["dataset", ...header.slice(1)], [
-      ...columns,
-      ...(means
-        ? [meanRow("mean over datasets", means.unweighted), meanRow("mean over questions", means.weighted)]
-        : []),
-    ]);
+  const [first] = evaluations;
+  const ofOptions = evaluations.flatMap(({ answerLogits, ...about }) =>
+    answerLogits ? [{ ...about, ...answerLogits }] : []
+  );
   // Where no answer has a confidence, one line says it for all metrics.
   const notes = evaluations.filter(({ n }) => n > 0).flatMap(({ dataset, metrics }) =>
     Object.entries(metrics).flatMap(([name, value]) =>
@@ -39,12 +26,52 @@ export function metricsTable(
     )
   );
   return [
-    shown,
+    evaluations.length === 1 ? metricRows(first, better) : datasetRows(evaluations, means, better),
     intervalNote(evaluations),
     ...evaluations.flatMap(unscoredNote),
-    ...evaluations.flatMap(answerLogitsNote),
+    ...(evaluations.length === 1 ? answerLogitsNote(first) : []),
     ...notes,
+    ...(evaluations.length > 1 && ofOptions.length > 0
+      ? ["", "By the logits of the options alone:", "", datasetRows(ofOptions, answerLogitsMeans, better)]
+      : []),
   ].join("\n");
+}
+
+/** What is counted before any metric. */
+const COUNTED = { "N": "n", "undecided": "undecided", "unscored": "unscored" } as const;
+
+function metricRows({ dataset, split, metrics, ...about }: Evaluation, better: Better): string {
+  return table(["", `${dataset} ${split}`], [
+    ...Object.entries(COUNTED).map(([title, key]) => [title, String(about[key])]),
+    ...Object.entries(metrics).map(([name, value]) => [directed(name, better), cell(value)]),
+  ]);
+}
+
+function datasetRows(
+  evaluations: readonly Evaluation[],
+  means: TaskMeans | undefined,
+  better: Better,
+): string {
+  const names = Object.keys(evaluations[0].metrics), counted = Object.values(COUNTED);
+  const total = counted.map((key) =>
+    String(evaluations.reduce((sum, evaluation) => sum + evaluation[key], 0))
+  );
+  const meanRow = (title: string, values: Means) => [
+    title,
+    ...total,
+    ...names.map((name) => values[name] === null ? "–" : cell(values[name])),
+  ];
+  const header = ["dataset", ...Object.keys(COUNTED), ...names.map((name) => directed(name, better))];
+  return wideTable(header, [
+    ...evaluations.map(({ dataset, split, metrics, ...about }) => [
+      `${dataset} ${split}`,
+      ...counted.map((key) => String(about[key])),
+      ...names.map((name) => cell(metrics[name])),
+    ]),
+    ...(means
+      ? [meanRow("mean over datasets", means.unweighted), meanRow("mean over questions", means.weighted)]
+      : []),
+  ]);
 }
 
 function intervalNote(evaluations: readonly Evaluation[]): string {

@@ -62,7 +62,7 @@ export const FIT_FLAGS = defineFlags({
 const TRAINING_FLAGS = defineFlags({
   "batch-size": { type: "number", help: "rows read at once", default: 4, least: 1 },
   "max-steps": { type: "number", help: "optimizer steps", default: 5000, least: 1 },
-  "resume": { type: "boolean", help: "go on with what is in --log-dir; --no-resume: anew", default: true },
+  "resume": { type: "boolean", help: "go on with what is there; --no-resume: anew", default: true },
 });
 
 /** Flags of the task for a method with training. */

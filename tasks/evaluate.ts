@@ -2,7 +2,14 @@
 import { resolveOptions, type RunFolder, type TaskMeans } from "../core/mod.ts";
 import { checkCheckpoint, noteStyle } from "./_checkpoint.ts";
 import { chooseDatasets, chooseSplits, chooseStyle, openRun } from "./_common.ts";
-import { DEFAULT_STRATEGY, EVALUATE_FLAGS, evaluateSplit, type Evaluation } from "./_evaluation.ts";
+import {
+  DEFAULT_STRATEGY,
+  EVALUATE_FLAGS,
+  evaluateSplit,
+  type Evaluation,
+  OPTIONS_FILE,
+  PREDICTIONS_FILE,
+} from "./_evaluation.ts";
 import { type FlagSet, parseFlags, peekFlag, type Values } from "./_flags.ts";
 import { print } from "./_io.ts";
 import { chooseLabeler, peekLabeler } from "./_labeler.ts";
@@ -20,6 +27,8 @@ export interface EvaluateResult {
   readonly evaluations: readonly Evaluation[];
   /** Over the datasets of a collection. */
   readonly means?: TaskMeans;
+  /** The same of what the logits of the options say by themselves. */
+  readonly answerLogitsMeans?: TaskMeans;
   readonly skipped: readonly string[];
 }
 
@@ -74,10 +83,16 @@ export async function evaluate(
       if (wasThere) skipped.push(`metrics/${chosen.name}/${split}`);
     }
   }
-  const means = evaluations.length > 1
-    ? await meansOf(evaluations, chooseMetrics(session, flags.metric), flags.seed)
-    : undefined;
-  return { logDir: run.path, evaluations, ...(means ? { means } : {}), skipped };
+  if (evaluations.length === 1) return { logDir: run.path, evaluations, skipped };
+  const meansIn = (file: string) =>
+    meansOf(evaluations, file, chooseMetrics(session, flags.metric), flags.seed);
+  return {
+    logDir: run.path,
+    evaluations,
+    means: await meansIn(PREDICTIONS_FILE),
+    ...(mode.answerLogits && { answerLogitsMeans: await meansIn(OPTIONS_FILE) }),
+    skipped,
+  };
 }
 
 /** A mode's method; without one, the way to ask the model whether its answer is correct. */

@@ -1,15 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { join } from "node:path";
-import {
-  accuracy,
-  choice,
-  createRng,
-  ece,
-  type Generation,
-  type Metric,
-  readPredictions,
-  UserError,
-} from "@credence/credence";
+import { choice, type Generation, readPredictions, UserError } from "@credence/credence";
 import { FakeModel } from "@credence/credence/testing";
 import { answerLogits } from "../../tasks/_answer_logits.ts";
 import { checkStyle, chooseMode, MODE_NAMES } from "../../tasks/_modes.ts";
@@ -86,20 +77,14 @@ Deno.test("answerLogits() judges the likeliest option, of any number, whatever w
   const share = (count: number, temperature: number) =>
     1 / Array.from({ length: count }, (_, k) => Math.exp(-k / temperature)).reduce((sum, e) => sum + e);
   for (const temperature of [1, 0.8]) {
-    const { n, metrics } = await answerLogits(new Last(), [row(2, 1), row(6, 5), row(6, 0)], {
+    const judged = await answerLogits(new Last(), [row(2, 1), row(6, 5), row(6, 0)], {
       batchSize: 2,
       progress: { update() {} },
       temperature,
-      metrics: [accuracy, ece as Metric],
-      rng: createRng(1),
     });
-    assertEquals([n, (metrics.accuracy as { value: number }).value], [3, 2 / 3]);
-    // Two confidences near 0.63 (0.71), one of which is wrong, and one of 0.73 (0.78), in the same bin at 0.8.
-    const [six, two] = [share(6, temperature), share(2, temperature)];
-    const gap = temperature === 1
-      ? Math.abs(2 * six - 1) / 3 + Math.abs(two - 1) / 3
-      : Math.abs(2 * six + two - 2) / 3;
-    assertAlmostEquals((metrics.ece as { value: number }).value, gap, 1e-12);
+    assertEquals(judged.map(({ output, label }) => [output, label]), [["b", 1], ["f", 1], ["f", 0]]);
+    const [two, six] = [share(2, temperature), share(6, temperature)];
+    judged.forEach(({ pCorrect }, index) => assertAlmostEquals(pCorrect!, [two, six, six][index], 1e-12));
   }
 });
 
@@ -145,6 +130,16 @@ gpuTest(
       );
       assertEquals([given.inputs.maxNewTokens, given.inputs.method.name], [3, "logits"]);
       assert(given.answerLogits);
+      // Of several datasets, the means; by other metrics, the same confidences.
+      const both = ["--mode=choice", "--splits=validation,test", `--log-dir=${join(folder, "both")}`];
+      await succeed("evaluate", [...args, ...both]);
+      const again = await succeed("evaluate", [...args, ...both, "--metric=brier"]);
+      assertEquals(again.stderr.match(/The confidences are there/g)?.length, 2);
+      const [, table] = again.stdout.split("By the logits of the options alone:");
+      assertStringIncludes(table, "mean over datasets");
+      const { evaluations, answerLogitsMeans } = JSON.parse(again.stdout.trimEnd().split("\n").at(-1)!);
+      const values = evaluations.map((one: typeof plain) => one.answerLogits.metrics.brier.value);
+      assertAlmostEquals(answerLogitsMeans.unweighted.brier.value, (values[0] + values[1]) / 2, 1e-12);
     }),
 );
 
