@@ -233,7 +233,9 @@ export function concat(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 /** Unpacks at most so many bytes; another number of them is left to the caller. */
 function unpack(codec: string, bytes: Uint8Array, size: number): Uint8Array {
   // Each of them takes a bound, so that a small page cannot unpack to more than it says.
-  const bound = { maxOutputLength: Math.max(1, size) };
+  const bound = { maxOutputLength: size };
+  // Of nothing but nulls there is nothing to unpack, which Snappy and LZ4 write as a byte that their readers refuse.
+  if (size === 0) return new Uint8Array();
   switch (codec) {
     case "UNCOMPRESSED":
       return bytes;
@@ -244,7 +246,6 @@ function unpack(codec: string, bytes: Uint8Array, size: number): Uint8Array {
     case "BROTLI":
       return brotliDecompressSync(bytes, bound);
     case "SNAPPY": {
-      if (size === 0) return new Uint8Array();
       const says = readVarint({ bytes, offset: 0, end: bytes.length });
       if (says !== size) throw new Error(`a page of ${says} bytes should have ${size}`);
       return compressors.SNAPPY!(bytes, size);

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { gzipSync } from "node:zlib";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import { type Leaf, MOST_BYTES, MOST_VALUES } from "../../../../plugins/datasets/tables/contents.ts";
 import { concat, findPages, unpackPage } from "../../../../plugins/datasets/tables/pages.ts";
 import { writeStruct, type Written } from "../../../../plugins/datasets/tables/thrift.ts";
@@ -51,6 +51,23 @@ Deno.test("unpackPage() puts what it unpacks behind a header that says so", asyn
   const { bytes, rows, continues } = await pageOf(header(2, packed.length, 8), packed, { codec: "GZIP" });
   assertEquals(bytes, concat([writeStruct(header(2, 8)), content]));
   assertEquals([rows, continues], [2, false]);
+});
+
+Deno.test("unpackPage() reads a page of nulls alone, as every codec packs nothing", async () => {
+  const nullable = { ...leaf, maxDefinition: 1 }, levels = [4, 0], nothing = new Uint8Array();
+  const packed = {
+    SNAPPY: [0],
+    LZ4_RAW: [0],
+    GZIP: gzipSync(nothing),
+    ZSTD: zstdCompressSync(nothing),
+    BROTLI: [6],
+  };
+  for (const [codec, bytes] of Object.entries(packed)) {
+    const second = { 1: 2, 2: 2, 3: 2, 4: 0, 5: levels.length, 6: 0, 7: true };
+    const header = { 1: 3, 2: levels.length, 3: levels.length + bytes.length, 8: second };
+    const { rows } = await pageOf(header, [...levels, ...bytes], { column: nullable, codec });
+    assertEquals(rows, 2, codec);
+  }
 });
 
 const bomb = gzipSync(new Uint8Array(1 << 20));
