@@ -46,14 +46,15 @@ export async function readCsv(
   });
 }
 
-/** Writes rows with a header line, whole or not at all. Fields are written as they are: formulas are not escaped. */
+/**
+ * Writes rows with a header line, whole or not at all. Fields are written as they are, formulas too; but for NUL
+ * characters, with which hardly any program reads CSV: U+FFFD takes their place.
+ */
 export async function writeCsv(
   path: string,
   columns: readonly string[],
   rows: readonly Readonly<Record<string, string | number>>[],
 ): Promise<void> {
-  await writeFileAtomic(
-    path,
-    stringify(rows as Record<string, string | number>[], { columns: [...columns] }),
-  );
+  const text = stringify(rows as Record<string, string | number>[], { columns: [...columns] });
+  await writeFileAtomic(path, text.replaceAll("\0", "\ufffd"));
 }

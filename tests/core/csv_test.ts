@@ -120,6 +120,12 @@ Deno.test("writeCsv() writes the header first, lines that end in CRLF, and only 
     assertEquals(await Deno.readTextFile(`${folder}/a.csv`), "a,b\r\nx,0.1\r\n");
   }));
 
+Deno.test("writeCsv() writes nothing that readCsv() refuses: another character in the place of NUL", () =>
+  withFolder(async (folder) => {
+    await writeCsv(`${folder}/a.csv`, ["a"], [{ a: "x\0y\0" }]);
+    assertEquals(await readCsv(`${folder}/a.csv`, ["a"]), [{ a: "x\ufffdy\ufffd" }]);
+  }));
+
 Deno.test("writeCsv() of no rows writes a header that readCsv() reads", () =>
   withFolder(async (folder) => {
     await writeCsv(`${folder}/a.csv`, ["a", "b"], []);
