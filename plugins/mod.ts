@@ -85,6 +85,6 @@ export const builtins: readonly Plugin[] = [
   openai,
 ];
 
-export { readTable } from "./datasets/tables/mod.ts";
+export { readTable, tableFormat } from "./datasets/tables/mod.ts";
 export { choiceLogits } from "./methods/choice_logits.ts";
 export { defaultMetrics } from "./metrics/mod.ts";

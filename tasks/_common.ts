@@ -19,7 +19,7 @@ import {
 import { WEIGHT_TYPES, type WeightType } from "../model/weights.ts";
 import { defineFlags } from "./_flags.ts";
 import { note } from "./_io.ts";
-import { decisiveOptions } from "./_options.ts";
+import { datasetNamed, decisiveOptions } from "./_options.ts";
 import type { Session } from "./_session.ts";
 
 /** Flags of every task that reads a dataset. */
@@ -154,7 +154,7 @@ export async function findDatasets(
   { dataDir, promptStyle, options: given = {} }: DatasetPlace,
 ): Promise<readonly FoundDataset[]> {
   const { name, argument } = splitName(text);
-  const { plugin } = session.registry.get("dataset", name);
+  const plugin = datasetNamed(session, text);
   if (plugin.argument === undefined && argument !== "") {
     throw new UserError({
       kind: "usage",

@@ -1,5 +1,15 @@
 /** The options of plugins as flags of the command line. */
-import { type Dataset, flagName, type Json, type Method, type Plugin, splitName } from "../core/mod.ts";
+import {
+  type Dataset,
+  flagName,
+  type Json,
+  type Method,
+  nearest,
+  type Plugin,
+  splitName,
+  UserError,
+} from "../core/mod.ts";
+import { tableFormat } from "../plugins/mod.ts";
 import { type FlagSet, type FlagValues, peekFlag } from "./_flags.ts";
 import type { Session } from "./_session.ts";
 
@@ -46,5 +56,24 @@ export async function peekMethod(
 export async function peekDataset(args: readonly string[], session: Session): Promise<Dataset | undefined> {
   await session.loadPlugins(peekFlag(args, "plugin"));
   const text = peekFlag(args, "dataset").at(-1);
-  return text === undefined ? undefined : session.registry.get("dataset", splitName(text).name).plugin;
+  return text === undefined ? undefined : datasetNamed(session, text);
+}
+
+/**
+ * The dataset of `name:argument`.
+ *
+ * @throws {UserError} of kind `usage` for an unknown one; of a path, with the name that belongs in front of it
+ */
+export function datasetNamed(session: Session, text: string): Dataset {
+  const { name } = splitName(text), names = session.registry.list("dataset").map(({ plugin }) => plugin.name);
+  const format = tableFormat(text), isPath = format !== undefined || /[/\\]/.test(text);
+  if (!isPath || nearest(name, names) !== undefined) return session.registry.get("dataset", name).plugin;
+  throw new UserError({
+    kind: "usage",
+    what: `Unknown dataset "${text}"`,
+    where: `--dataset=${text}`,
+    fix: format === undefined
+      ? `say what it is: offline:${text} for answers or labels in a folder, hf:${text} for a dataset of the Hub`
+      : `say what it is: ${format === "tsv" ? "csv" : format}:${text}`,
+  });
 }

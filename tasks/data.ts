@@ -1,13 +1,11 @@
 /** `deno task data ls|show|validate`: which datasets there are, what a model reads of them, and what is wrong in them. */
 import {
-  type Dataset,
   findAnswers,
   loadPrompts,
   type PromptStyle,
   promptText,
   QUERY_FORMATS,
   type Split,
-  splitName,
   SPLITS,
   type StoredRow,
   suggestion,
@@ -35,7 +33,7 @@ import {
   type Values,
 } from "./_flags.ts";
 import { note, print } from "./_io.ts";
-import { optionFlags, optionsOf } from "./_options.ts";
+import { datasetNamed, optionFlags, optionsOf } from "./_options.ts";
 import { ProgressBar } from "./_progress.ts";
 import type { Session } from "./_session.ts";
 import { table } from "./_table.ts";
@@ -265,10 +263,6 @@ async function allFlags(flags: FlagSet, args: readonly string[], session: Sessio
     ...session.registry.list("dataset").map(({ plugin }) => optionFlags(plugin)),
     flags,
   );
-}
-
-function datasetNamed(session: Session, text: string): Dataset {
-  return session.registry.get("dataset", splitName(text).name).plugin;
 }
 
 /** The name behind the command, the flags, and the dataset's options among them. */

@@ -183,7 +183,7 @@ export function readQuestion(fields: TableFields, row: DataRow): TableQuestion {
   const has = (path: string) => [path, path.split(".")[0]].some((name) => Object.hasOwn(row.values, name));
   const optional = (path: string | undefined) => {
     const value = path === undefined || !has(path) ? null : valueAt(row, path);
-    return value === null || value === "" ? undefined : textOf(value, path!, row);
+    return value === null ? undefined : textOf(value, path!, row) || undefined;
   };
   const passage = optional(fields.passage), id = optional(fields.id), group = optional(fields.group);
   return {
@@ -232,8 +232,8 @@ function show(value: unknown): string {
 }
 
 function textAt(row: DataRow, path: string): string {
-  const value = valueAt(row, path);
-  if (value !== null && value !== "") return textOf(value, path, row);
+  const value = valueAt(row, path), text = value === null ? "" : textOf(value, path, row);
+  if (text !== "") return text;
   throw dataError(`Column "${path}" is empty`, row.where, "fill it in, or leave the row out");
 }
 
@@ -253,9 +253,9 @@ function textOf(value: unknown, path: string, { where }: DataRow): string {
   );
 }
 
-/** Texts, numbers and truth values as texts. */
+/** Texts, numbers and truth values as texts; a blank around them would be asked for, and looked for in answers. */
 function textOrNone(value: unknown): string | undefined {
-  return ["string", "number", "boolean"].includes(typeof value) ? String(value) : undefined;
+  return ["string", "number", "boolean"].includes(typeof value) ? String(value).trim() : undefined;
 }
 
 /** Choices in the order they are shown, and what the table calls them, if it does. */

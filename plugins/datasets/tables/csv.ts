@@ -42,7 +42,7 @@ export async function* readCsvRows(
     const batch: DataRow[] = [];
     for (const { fields, line } of rows) {
       if (header === undefined) {
-        header = fields;
+        header = namesIn(fields);
         wanted = placesOf(header, options);
         continue;
       }
@@ -68,9 +68,12 @@ export async function readCsvHeader(
   pieces: AsyncIterable<string>,
   options: CsvOptions,
 ): Promise<readonly string[]> {
-  for await (const [first] of rowsOf(pieces, options)) return first.fields;
+  for await (const [first] of rowsOf(pieces, options)) return namesIn(first.fields);
   throw emptyFile(options.name);
 }
+
+/** The names in a header line, where a blank often follows the comma. */
+const namesIn = (fields: readonly string[]) => fields.map((name) => name.trim());
 
 function emptyFile(name: string): Error {
   return dataError("The file is empty", name, "it needs a line with the columns' names");

@@ -251,3 +251,13 @@ Deno.test("readQuestion() cuts a value that is long or deep", () => {
     assertEquals(what.startsWith('Column "q" is ') && what.length < 130, true, what);
   }
 });
+
+Deno.test("readQuestion() takes no blank around a text: it would be looked for in the model's answers", () => {
+  const values = { q: " Which? ", a: "oak\n", p: "  ", one: " red", two: "blue " };
+  assertEquals(read("question=q,answer=a,passage=p", values), { question: "Which?", answer: "oak" });
+  assertEquals(
+    read("question=q,answer=one,choices=one|two", values),
+    { question: "Which?", choices: ["red", "blue"], answer: 0 },
+  );
+  assertEquals(refused(() => read("question=p,answer=a", values)).what, 'Column "p" is empty');
+});

@@ -33,6 +33,12 @@ Deno.test("readCsvRows() gives the wanted columns only, in a file with tabs too"
   ]);
 });
 
+Deno.test("readCsvRows() takes no blank around the name of a column, and all there is in a field", async () => {
+  assertEquals(await read("a, b\n1, 2\n", { columns: ["b"] }), [
+    { values: { b: " 2" }, where: "a.csv, line 2" },
+  ]);
+});
+
 Deno.test("readCsvRows() gives no rows for a file with a header only", async () => {
   assertEquals(await read("a,b\n"), []);
 });
