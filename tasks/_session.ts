@@ -96,7 +96,7 @@ export class Session {
   /** Ends the program for a signal: at once, or after saving what would be lost. A second one does not wait. */
   interrupt(exitCode: number): void {
     if (!this.#saving || this.#stop.signal.aborted) Deno.exit(exitCode);
-    note("Saving a checkpoint before it stops; again to stop at once.");
+    note("Saving what is done before it stops; again to stop at once.");
     this.#stop.abort(new Interrupted(exitCode));
   }
 
