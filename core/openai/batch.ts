@@ -4,7 +4,7 @@ import { dataError, exists, readJson, writeJsonAtomic } from "../files.ts";
 import type { Json } from "../json.ts";
 import type { ProgressSink } from "../types.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { refusalOf } from "./failure.ts";
+import { Failure, refusalOf } from "./failure.ts";
 import { type ChatReply, readReply } from "./reply.ts";
 
 /** What the price of a reply is multiplied by. */
@@ -65,11 +65,13 @@ export class Batches {
   async ask(bodies: ReadonlyMap<string, Json>, progress: ProgressSink): Promise<void> {
     const records: { path: string; record: Required<Record> }[] = [];
     for (const { text, requests } of files(bodies)) {
-      const { id: inputFile } = await this.#endpoint.request("a batch", (openai) =>
-        openai.files.create(
-          { file: new File([text], "requests.jsonl"), purpose: "batch" },
-          { timeout: FILE_TIMEOUT_MS },
-        ));
+      const inputFile = await this.#endpoint.request("a batch", async (openai) => {
+        const file = new File([text], "requests.jsonl");
+        return textOf(
+          await openai.files.create({ file, purpose: "batch" }, { timeout: FILE_TIMEOUT_MS }),
+          "id",
+        );
+      });
       const path = join(this.#folder, `${inputFile.replace(/[^\w-]/g, "_")}.json`);
       // Written before the batch begins, so that it is found again whenever this is killed.
       await writeJsonAtomic(path, { inputFile, requests });
@@ -83,13 +85,13 @@ export class Batches {
   #begin(inputFile: string): Promise<string> {
     return this.#endpoint.request("a batch", async (openai) => {
       // A try whose reply was lost may have begun it.
-      const { id } = await this.#look(openai, inputFile) ??
+      const batch = await this.#look(openai, inputFile) ??
         await openai.batches.create({
           input_file_id: inputFile,
           endpoint: "/v1/chat/completions",
           completion_window: "24h",
         });
-      return id;
+      return textOf(batch, "id");
     });
   }
 
@@ -116,7 +118,11 @@ export class Batches {
         output_file_id: output,
         error_file_id: errors,
         errors: reasons,
-      } = await this.#endpoint.request(`batch ${batch}`, (openai) => openai.batches.retrieve(batch));
+      } = await this.#endpoint.request(`batch ${batch}`, async (openai) => {
+        const found = await openai.batches.retrieve(batch);
+        textOf(found, "status");
+        return found;
+      });
       progress.update((counts?.completed ?? 0) + (counts?.failed ?? 0), counts?.total || requests, status);
       if (status === "failed") {
         await Deno.remove(path);
@@ -146,6 +152,13 @@ export class Batches {
       if (found && !this.#sink.has(found.key)) this.#sink.keep(found.key, found.reply);
     }
   }
+}
+
+/** A text that a reply has to hold. @throws {Failure} if it does not, as what is no endpoint of batches says anything */
+function textOf(reply: unknown, name: string): string {
+  const text = (reply as { readonly [name: string]: unknown } | null)?.[name];
+  if (typeof text === "string" && text !== "") return text;
+  throw new Failure(`a reply about batches has no "${name}"`, { passes: true });
 }
 
 /** The reply on a line of a batch's output or errors; nothing where there is none. */

@@ -25,7 +25,8 @@ export class Failure extends Error {
   readonly #code: string;
 
   constructor(reason: string, { passes, status, askedMs = 0, code = "" }: FailureKind) {
-    super(reason);
+    // A page of HTML has many lines, a message one.
+    super(reason.replaceAll(/\s+/g, " "));
     this.passes = passes;
     this.status = status;
     this.askedMs = askedMs;

@@ -107,6 +107,26 @@ Deno.test("askInBatches() finds a batch whose number was lost with the program t
   });
 });
 
+for (const [path, what] of [["/files", "id"], ["/batches", "id"], ["/batches/b", "status"]]) {
+  Deno.test(`askInBatches() refuses an endpoint whose reply to ${path} has no ${what}`, () =>
+    withFolder(async (folder) => {
+      const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, ({ method, url }) => {
+        const asked = new URL(url).pathname.slice("/v1".length);
+        if (asked === path && (method === "POST") === (what === "id")) {
+          return Response.json({ object: "page\n\n" });
+        }
+        return Response.json({ id: "b", data: [], status: "in_progress" });
+      });
+      const endpoint = { url: `http://127.0.0.1:${server.addr.port}/v1` } as FakeEndpoint;
+      const error = await assertRejects(() => ask(endpoint, folder, 1), UserError);
+      assertEquals([error.kind, error.what], [
+        "data",
+        `The endpoint does not answer: a reply about batches has no "${what}"`,
+      ]);
+      await server.shutdown();
+    }));
+}
+
 Deno.test("askInBatches() uploads anew what was uploaded for a batch that never began", async () => {
   await withFolder(async (folder) => {
     await using endpoint = FakeEndpoint.start(echo);

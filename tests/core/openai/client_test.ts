@@ -111,6 +111,12 @@ for (const never of ["answers", "finishes", "ends"] as const) {
   });
 }
 
+Deno.test("ChatClient says in one line what an endpoint says in many", async () => {
+  await using endpoint = inTurn({ status: 400, body: { error: { message: "no\n\n  such\r\nthing" } } });
+  const error = await assertRejects(() => clientOf(endpoint).complete(body()), UserError);
+  assertEquals(error.what, "The endpoint refuses the request: 400 no such thing");
+});
+
 Deno.test("ChatClient refuses a reply that never ends to fill the memory", async () => {
   const endless = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => {
     const stream = new ReadableStream({
