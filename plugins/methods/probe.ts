@@ -219,6 +219,10 @@ async function best(
       found = { classifier, loss, chosen: [layer] };
     }
   }
+  const { chosen, loss } = found!;
+  context.warn?.(
+    `Of the layers ${layers.join(", ")}, ${chosen[0]} has the lowest validation loss: ${loss.toFixed(3)}.`,
+  );
   return found!;
 }
 

@@ -94,7 +94,10 @@ Deno.test("probe with --layer-choice=best keeps the layer with the lowest valida
       }
     };
     const options = { layers: ["0", "1", "2"], layerChoice: "best", lr: 0.1 } as const;
-    const checkpoint = await trainWith(probe, folder, model, { options, log });
+    const said: string[] = [], warn = (text: string) => said.push(text);
+    const checkpoint = await trainWith(probe, folder, model, { options, log, warn });
+    const loss = losses.get(2)!.toFixed(3);
+    assertEquals(said, [`Of the layers 0, 1, 2, 2 has the lowest validation loss: ${loss}.`]);
     // The fake's higher layers have larger values, from which so few steps learn more.
     assert(losses.get(2)! < losses.get(1)! && losses.get(1)! < losses.get(0)!);
     const config = JSON.parse(await Deno.readTextFile(join(checkpoint, "classifier_config.json")));
