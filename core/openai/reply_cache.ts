@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
-import { exists, fileError, readText, writeAllSync } from "../files.ts";
+import { exists, fileError, writeAllSync } from "../files.ts";
 import { canonical, type Json } from "../json.ts";
 import type { ChatReply } from "./reply.ts";
 
@@ -26,7 +26,7 @@ export class ReplyCache implements Disposable {
     const path = join(folder, `${hashOf([baseUrl, model]).slice(0, 32)}.jsonl`);
     const replies = new Map<string, ChatReply>();
     if (await exists(path)) {
-      for (const line of (await readText(path)).split("\n")) {
+      for (const line of linesOf(await readBytes(path))) {
         const entry = parse(line);
         if (entry) replies.set(...entry);
       }
@@ -70,10 +70,31 @@ function hashOf(value: Json): string {
   return createHash("sha256").update(canonical(value)).digest("hex");
 }
 
-function parse(line: string): [string, ChatReply] | undefined {
-  if (line === "") return undefined;
+async function readBytes(path: string): Promise<Uint8Array> {
   try {
-    const [key, reply] = JSON.parse(line) as [unknown, Partial<ChatReply> | null];
+    return await Deno.readFile(path);
+  } catch (error) {
+    throw fileError(error, "read", path);
+  }
+}
+
+const LINE_FEED = 10;
+
+/** Bytes, not text: a line may be cut off within a character. */
+function* linesOf(bytes: Uint8Array): Iterable<Uint8Array> {
+  for (let start = 0; start < bytes.length;) {
+    const found = bytes.indexOf(LINE_FEED, start), end = found < 0 ? bytes.length : found;
+    if (end > start) yield bytes.subarray(start, end);
+    start = end + 1;
+  }
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** What a line holds; nothing where it is not whole. */
+function parse(line: Uint8Array): [string, ChatReply] | undefined {
+  try {
+    const [key, reply] = JSON.parse(decoder.decode(line)) as [unknown, Partial<ChatReply> | null];
     return typeof key === "string" && typeof reply?.text === "string" ? [key, reply as ChatReply] : undefined;
   } catch {
     return undefined;
