@@ -121,9 +121,11 @@ export async function guardPlugin<T>(
   }
 }
 
-/** The name of the list that is most like `name`, if one is like it at all. */
+/** The shortest name of the list that begins with `name`, else the one most like it, if one is like it at all. */
 export function nearest(name: string, names: readonly string[]): string | undefined {
   if (names.length === 0) return undefined;
+  const begun = /^-*\w{3}/.test(name) ? names.filter((whole) => whole.startsWith(name)) : [];
+  if (begun.length > 0) return begun.reduce((one, other) => other.length < one.length ? other : one);
   const best = closest(name, names as string[]);
   return distance(name, best) <= Math.max(2, Math.floor(name.length / 3)) ? best : undefined;
 }

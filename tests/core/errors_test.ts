@@ -48,6 +48,13 @@ for (
   });
 }
 
+Deno.test("nearest() takes the beginning of a name for it, before another that is spelt alike", () => {
+  assertEquals(nearest("acc", ["ace", "accuracy-at-coverage-50", "accuracy"]), "accuracy");
+  assertEquals(nearest("--lim", ["--lr", "--limit"]), "--limit");
+  // Of so few letters nothing can be said.
+  assertEquals(nearest("--q", ["--query-format", "--quiet"]), undefined);
+});
+
 Deno.test("nearest() gives nothing from an empty list", () => {
   assertEquals(nearest("ece", []), undefined);
 });
