@@ -1,4 +1,5 @@
 /** `deno task report`: the evaluations of some runs side by side, as one HTML file. */
+import { join } from "node:path";
 import {
   createRng,
   meansOver,
@@ -28,7 +29,7 @@ export const REPORT_FLAGS = defineFlags({
     type: "string",
     help: "audit.json of the labels (in the run folder, or beside the labels)",
   },
-  "output": { type: "string", help: "file to write", default: "report.html" },
+  "output": { type: "string", help: "file to write (report.html in a single run's folder, else here)" },
   "title": { type: "string", help: "heading of the report", default: "Calibration report" },
   "seed": { type: "number", help: "for intervals over several datasets", default: 137, least: 0 },
   "plugin": { type: "string", help: "module to load first; repeatable", repeatable: true },
@@ -42,8 +43,10 @@ export async function report(
   const runs: ReportedRun[] = [];
   for (const logDir of flags["log-dir"]) runs.push(await readRun(session, logDir, flags));
   const metrics = session.registry.list("metric").map(({ plugin }) => plugin);
-  await writeFileAtomic(flags.output, await renderReport(flags.title, runs, metrics));
-  return { report: flags.output };
+  const [first, ...others] = flags["log-dir"];
+  const path = flags.output ?? (others.length === 0 ? join(first, "report.html") : "report.html");
+  await writeFileAtomic(path, await renderReport(flags.title, runs, metrics));
+  return { report: path };
 }
 
 async function readRun(

@@ -1,4 +1,5 @@
 /** The files and batches of a fake endpoint. */
+
 /** A batch as the protocol shows it. */
 interface Batch {
   readonly id: string;
