@@ -1,9 +1,9 @@
 /** `deno task data ls|show|validate`: which datasets there are, what a model reads of them, and what is wrong in them. */
 import {
+  encodePrompt,
   findAnswers,
   loadPrompts,
   type PromptStyle,
-  promptText,
   QUERY_FORMATS,
   type Split,
   SPLITS,
@@ -11,10 +11,13 @@ import {
   suggestion,
   type Tokenizer,
   UserError,
+  usesChat,
   validateDataset,
   type Validation,
 } from "../core/mod.ts";
 import {
+  CHAT_FLAG,
+  chooseChat,
   chooseSplits,
   chooseStyle,
   findDatasets,
@@ -54,6 +57,7 @@ const SHOW_FLAGS = defineFlags({
   "kshot": { type: "number", help: "worked examples in front of each question", default: 0, least: 0 },
   ...SHUFFLE_FLAG,
   "model-name": { type: "string", help: "counts tokens as this model does: alias, hf:owner/name or folder" },
+  ...CHAT_FLAG,
   "seed": seed,
   "data-dir": dataDir,
   "plugin": plugin,
@@ -103,6 +107,8 @@ interface TokenCounts {
   readonly prompt: number;
   readonly context: number;
   readonly targetPrompt: number;
+  /** Those that the chat template adds, with its instruction; absent for a model that reads plain text. */
+  readonly template?: number;
   readonly target: number;
   readonly read: number;
 }
@@ -112,6 +118,16 @@ async function show(session: Session, name: string, flags: Values<typeof SHOW_FL
   const style = chooseStyle(session, flags["prompt-style"]);
   const chosen = onlyOne(name, await chooseAll(session, name, flags, options));
   const tokenizer = modelName === undefined ? undefined : await session.tokenizer(modelName);
+  const use = chooseChat(flags.chat);
+  if (use !== "auto" && !tokenizer) {
+    throw new UserError({
+      kind: "usage",
+      what: "The chat template is a model's, and no model was named",
+      where: "--chat",
+      fix: "add --model-name=<model>",
+    });
+  }
+  const chat = tokenizer !== undefined && usesChat(tokenizer, use);
   const { dataset, request } = chosen;
   const splits = flags.splits === undefined
     ? (await splitsOf(chosen)).slice(0, 1)
@@ -125,7 +141,7 @@ async function show(session: Session, name: string, flags: Values<typeof SHOW_FL
       shuffleChoices: flags["shuffle-choices"],
     });
     for (const [index, row] of rows.entries()) {
-      const tokens = tokenizer && countTokens(tokenizer, row);
+      const tokens = tokenizer && countTokens(tokenizer, row, chat);
       print(`\n━━ ${split} ${index + 1}, ${row.id}${tokens ? `: ${tokenText(tokens)}` : ""}\n${marked(row)}`);
       const { id, prompt, context, targetPrompt, target, output, label, logits } = row;
       shown.push({
@@ -157,7 +173,7 @@ function marked({ prompt, context, targetPrompt, target, output, label }: Stored
 }
 
 /** Each part's share in the tokens of the whole, as the text grows. */
-function countTokens(tokenizer: Tokenizer, row: StoredRow): TokenCounts {
+function countTokens(tokenizer: Tokenizer, row: StoredRow, chat: boolean): TokenCounts {
   const { prompt, context, targetPrompt, target } = row;
   let text = "", before = 0;
   const [promptTokens, contextTokens, targetPromptTokens, targetTokens] = [
@@ -171,17 +187,21 @@ function countTokens(tokenizer: Tokenizer, row: StoredRow): TokenCounts {
     before = all;
     return grown;
   });
+  const read = encodePrompt(tokenizer, row, { chat, limit: Infinity }).length;
   return {
     prompt: promptTokens,
     context: contextTokens,
     targetPrompt: targetPromptTokens,
+    ...(chat && { template: read - promptTokens - contextTokens - targetPromptTokens }),
     target: targetTokens,
-    read: tokenizer.encode(promptText(row)).length,
+    read,
   };
 }
 
-function tokenText({ prompt, context, targetPrompt, target, read }: TokenCounts): string {
-  return `${read} tokens to read (prompt ${prompt}, context ${context}, target prompt ${targetPrompt}), target ${target}`;
+function tokenText({ prompt, context, targetPrompt, template, target, read }: TokenCounts): string {
+  const added = template === undefined ? "" : `, chat template ${template}`;
+  const parts = `prompt ${prompt}, context ${context}, target prompt ${targetPrompt}${added}`;
+  return `${read} tokens to read (${parts}), target ${target}`;
 }
 
 function describeDataset({ name, dataset }: FoundDataset): string {

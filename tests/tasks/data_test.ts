@@ -1,5 +1,6 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { run, withFolder, writeLabels } from "./_cli.ts";
 import { hasTerminal, Terminal } from "./_terminal.ts";
 
@@ -37,6 +38,36 @@ Deno.test("data show prints what a model reads, exactly, with marks and the toke
     assertStringIncludes(stdout, `${id}: ${tokens.read} tokens to read (prompt ${tokens.prompt}, context`);
   }
 });
+
+Deno.test("data show counts what a chat model reads in its template, or in plain text with --chat=off", () =>
+  withFolder(async (folder) => {
+    const golden = new URL("../golden/tokenizers/", import.meta.url);
+    const packed = await Deno.readFile(new URL("qwen2/tokenizer.json.gz", golden));
+    await Deno.writeFile(join(folder, "tokenizer.json"), gunzipSync(packed));
+    await Deno.copyFile(
+      new URL("qwen2/tokenizer_config.json", golden),
+      join(folder, "tokenizer_config.json"),
+    );
+    await Deno.copyFile(new URL("chat/qwen2.jinja", golden), join(folder, "chat_template.jinja"));
+    await Deno.writeTextFile(join(folder, "config.json"), "{}");
+    const args = ["facts", "--splits=test", "--n=1", `--model-name=${folder}`, "--json"];
+    const tokens = async (...more: string[]) => {
+      const { stdout } = await run("data show", [...args, ...more]);
+      const { rows: [row] } = JSON.parse(stdout.trim().split("\n").at(-1)!);
+      const { read, prompt, context, targetPrompt, template = 0 } = row.tokens;
+      assertEquals(read, prompt + context + targetPrompt + template);
+      return { read, template, said: stdout.includes(`, chat template ${template})`) };
+    };
+    const chat = await tokens(), plain = await tokens("--chat=off");
+    // The research code's instruction alone takes more than ten.
+    assert(chat.said && chat.template > 10, `${chat.template}`);
+    assertEquals(plain, { read: chat.read - chat.template, template: 0, said: false });
+    const { code, stderr } = await run("data show", ["facts", "--chat=on"]);
+    assertEquals([code, stderr.split("\n")[0]], [
+      2,
+      "The chat template is a model's, and no model was named",
+    ]);
+  }));
 
 Deno.test({
   name: "data show gives a pipe every byte of a dataset, and a terminal the codes of control characters",
