@@ -85,6 +85,8 @@ async function writeLines(path: string, rows: number, head: string, line: (row: 
     progress.update(row + 1, rows);
     text = "";
   }
+  // What the system still has to write would take its time from whoever reads first.
+  await file.sync();
 }
 
 async function read(
