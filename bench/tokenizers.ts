@@ -80,7 +80,7 @@ export async function tokenizerAgreement(
 
 /** Whether a tokenizer can be read without the network. */
 export async function isHere({ vocabulary, package: name }: TokenizerCase): Promise<boolean> {
-  return name === undefined && (vocabulary === "small" || await exists(LLAMA2));
+  return name === undefined && (vocabulary === "small" || LLAMA2 !== "" && await exists(LLAMA2));
 }
 
 /** How one tokenizer compares with the reference. */

@@ -127,6 +127,8 @@ export interface Dataset<O extends Options = Options> extends PluginBase<O> {
   readonly synthetic?: boolean;
   /** Number of worked examples when the user names none; 0 if absent. */
   readonly evalKshot?: number;
+  /** Tokens an answer may take when the user names no limit; the prompt style's own if absent. */
+  readonly maxNewTokens?: number;
   /** What the rows were read from, for `run.json`: a revision, a hash, a path. */
   revision?(request: DatasetRequest<O>): Promise<string>;
 }
@@ -139,10 +141,10 @@ export interface PromptStyle<O extends Options = Options> extends PluginBase<O> 
   readonly maxNewTokens: number;
   /** Renders a question with its worked examples, perhaps none. */
   render(question: Question, shots: readonly Question[], options: O): Prompt;
-  /** The answer in what the model wrote. */
-  cleanUp(output: string, options: O): string;
+  /** The answer in what the model wrote; the prompt says what it was asked, and of which form the right answer is. */
+  cleanUp(output: string, options: O, prompt?: Prompt): string;
   /** Whether nothing the model could still write would change the answer, so that it may stop. Never, if absent. */
-  isComplete?(output: string, options: O): boolean;
+  isComplete?(output: string, options: O, prompt?: Prompt): boolean;
 }
 
 /**

@@ -182,7 +182,8 @@ async function settle(
   const style = chooseStyle(session, flags["prompt-style"]);
   const metrics = chooseMetrics(session, flags.metric);
   const kshot = flags["eval-kshot"] ?? chosen.dataset.evalKshot ?? 0;
-  const maxNewTokens = flags["max-new-tokens"] ?? mode.maxNewTokens ?? style.maxNewTokens;
+  const maxNewTokens = flags["max-new-tokens"] ?? chosen.dataset.maxNewTokens ?? mode.maxNewTokens ??
+    style.maxNewTokens;
   const adapter = peft === undefined ? null : await session.describeAdapter(peft);
   const { calibrator, temperature } = await loadScale(session, flags, checkpoint, method, options);
   const model = await session.describeModel(modelName, chooseDtype(flags.dtype));

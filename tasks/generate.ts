@@ -84,9 +84,9 @@ export async function generateOutputs(
 ): Promise<GenerateResult> {
   const { "data-dir": dataDir, "model-name": modelName, "batch-size": batchSize, kshot, seed, limit } = flags;
   const style = chooseStyle(session, flags["prompt-style"]);
-  const maxNewTokens = flags["max-new-tokens"] ?? style.maxNewTokens;
   const place = { dataDir, promptStyle: style.name, options: datasetOptions };
   const chosen = await chooseDataset(session, flags.dataset, place);
+  const maxNewTokens = flags["max-new-tokens"] ?? chosen.dataset.maxNewTokens ?? style.maxNewTokens;
   const shuffleChoices = flags["shuffle-choices"];
   const model = await chooseAnswerer(session, modelName, chooseDtype(flags.dtype), modelOptions);
   const chat = await model.chats(chooseChat(flags.chat));

@@ -59,8 +59,8 @@ export async function* generateAnswers(
     written.set(index, ids);
     ids.push(token);
     const text = wholeCharacters(tokenizer.decode(ids));
-    onText?.(index, style.cleanUp(text, style.defaults));
-    return !signal?.aborted && !style.isComplete?.(text, style.defaults);
+    onText?.(index, style.cleanUp(text, style.defaults, prompts[index]));
+    return !signal?.aborted && !style.isComplete?.(text, style.defaults, prompts[index]);
   };
   const watched = onText !== undefined || signal !== undefined || style.isComplete !== undefined;
   for await (
@@ -98,13 +98,13 @@ export async function* writeAnswers(
 }
 
 /** The answer in what was written. @throws {UserError} of kind `plugin` if the style gives no text */
-function cleanedUp(style: PromptStyle, written: string, { id }: Prompt): string {
-  const answer: unknown = style.cleanUp(written, style.defaults);
+function cleanedUp(style: PromptStyle, written: string, prompt: Prompt): string {
+  const answer: unknown = style.cleanUp(written, style.defaults, prompt);
   if (typeof answer === "string") return answer;
   throw new UserError({
     kind: "plugin",
     what: `Prompt style "${style.name}" gave ${JSON.stringify(answer) ?? String(answer)} as an answer`,
-    where: `cleanUp() of row ${id}`,
+    where: `cleanUp() of row ${prompt.id}`,
     fix: "give a text; it may be empty",
   });
 }

@@ -78,6 +78,8 @@ export interface DatasetSpec {
   readonly evalOnly?: boolean;
   /** Number of worked examples when the user names none; 0 if absent. */
   readonly evalKshot?: number;
+  /** Tokens an answer may take when the user names no limit; the prompt style's own if absent. */
+  readonly maxNewTokens?: number;
   /** Prompt styles it can be worded in; both if absent. */
   readonly styles?: readonly string[];
   /** Which columns mean what, or a function that reads a row. */
@@ -124,6 +126,7 @@ function datasetOf(spec: DatasetSpec, name: string, ownShots: boolean): Dataset 
     rows: spec.rows,
     mends: ownShots ? undefined : [COMMON_MEND, ...spec.mends ?? []],
     evalKshot: spec.evalKshot,
+    maxNewTokens: spec.maxNewTokens,
     // The research code may show a question among its own worked examples.
     ownShots,
     read: (split, request) => questions(spec, spec.splits[split]!, split, request),

@@ -12,6 +12,8 @@ export const gsm8k: DatasetSpec = {
   shots: "train",
   evalOnly: true,
   evalKshot: 8,
+  // The longest solution has 1,070 characters.
+  maxNewTokens: 400,
   styles: ["oe"],
   fields: { question: "question", answer: { column: "answer", form: "text" } },
   wording: {

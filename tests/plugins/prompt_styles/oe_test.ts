@@ -76,3 +76,28 @@ Deno.test("oe refuses an answer that names no choice, naming the question", () =
   const error = assertThrows(() => oe.render({ ...capital, answer: 2 }, [], {}), UserError);
   assertEquals([error.where, error.kind], ["question capital", "data"]);
 });
+
+Deno.test("oe keeps all lines of an answer up to an empty one where the right answer has several, and stops there", () => {
+  const worked = oe.render({ ...river, answer: "One and one are two.\n#### 2" }, [], {});
+  const clean = (output: string) => oe.cleanUp(output, {}, worked);
+  const solution = "Two and two are four.\n#### 4";
+  for (
+    const output of [
+      ` ${solution}`,
+      `\n${solution}\n\nQuestion: next?`,
+      `${solution}\n  \nOne`,
+      `${solution}\n`,
+    ]
+  ) {
+    assertEquals(clean(output), solution);
+  }
+  assertEquals([clean(""), clean("\n\n")], ["", ""]);
+  assertEquals(oe.cleanUp(` ${solution}`, {}, oe.render(river, [], {})), "Two and two are four.");
+  const isComplete = (output: string) => oe.isComplete!(output, {}, worked);
+  assertEquals([` ${solution}`, ` ${solution}\n`, ` ${solution}\n\n`, "\n\n"].map(isComplete), [
+    false,
+    false,
+    true,
+    false,
+  ]);
+});
