@@ -16,6 +16,7 @@ export const gsm8k: DatasetSpec = {
   maxNewTokens: 400,
   styles: ["oe"],
   fields: { question: "question", answer: { column: "answer", form: "text" } },
+  seed: { maxNewTokens: undefined },
   wording: {
     oe: {
       context: "Question: {question}",
